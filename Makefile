@@ -1,0 +1,37 @@
+# What a person does with this repository. No logic lives here: scripts/ and the tests have it.
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS  = -s -w -X main.version=$(VERSION)
+FUZZTIME ?= 30s
+RACE_PACKAGES ?= . ./wire/... ./edge/... ./relay/... ./core/... ./phone/...
+
+.PHONY: build run test check fuzz bench bench-sip clean tools
+
+build: ## bin/lindero, static
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/lindero .
+
+run: build ## edge, relay and core in one process, with a demo company
+	bin/lindero up
+
+tools: ## the phones and load makers the tests use (apt)
+	scripts/install-test-tools.sh
+
+test: tools check build ## everything: the parts under the race detector, then the system from outside
+	go test -race $(RACE_PACKAGES)
+	go test -timeout 15m ./e2e/...
+
+check: ## formatting and vet; the house rules are tests in e2e
+	scripts/gofmt.sh
+	go vet ./...
+
+fuzz: ## every fuzz target for FUZZTIME
+	scripts/fuzz.sh $(FUZZTIME)
+
+bench: ## everything measured against its peer, side by side
+	scripts/bench.sh
+
+bench-sip: ## SIP against Kamailio
+	scripts/bench.sh sip
+
+clean: ## what was built and measured; never data/
+	rm -rf bin bench
