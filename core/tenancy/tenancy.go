@@ -8,8 +8,16 @@ import (
 	"time"
 )
 
-// ErrNotFound is returned for a thing that does not exist in the tenant asked.
-var ErrNotFound = errors.New("tenancy: not found")
+// Sentinels a caller tests with errors.Is.
+var (
+	// ErrNotFound is returned for a thing that does not exist in the tenant asked.
+	ErrNotFound = errors.New("tenancy: not found")
+	// ErrExists is returned for a name that is already taken where it must be unique.
+	ErrExists = errors.New("tenancy: exists already")
+	// ErrOutOfOrder is returned for a change of a binding by a request that is not
+	// newer than the one that made it: same Call-ID, CSeq not higher (RFC 3261 §10.3 step 7).
+	ErrOutOfOrder = errors.New("tenancy: binding was made by a newer request")
+)
 
 // Ids of rows; the zero value is no row.
 type (
@@ -19,6 +27,12 @@ type (
 	TerminalID  int64
 	ExtensionID int64
 )
+
+// A Brand resells the platform to companies and rates their calls.
+type Brand struct {
+	ID   BrandID
+	Name string
+}
 
 // A Company is a customer with its own PBX and SIP domain.
 type Company struct {
@@ -70,6 +84,7 @@ type Binding struct {
 	Company   CompanyID
 	Terminal  TerminalID
 	User      UserID
+	Key       string   // what a later REGISTER must match to replace it; unique in the terminal, made by core/registrar
 	Contact   string   // the Contact URI as the phone gave it
 	Params    string   // other contact parameters (q, +sip.instance, reg-id), as written
 	Path      []string // values of Path, in order, each "<…>"

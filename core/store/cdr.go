@@ -1,0 +1,69 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"github.com/lindero/lindero/core/tenancy"
+)
+
+// WriteCDR keeps the record of a call. It may be called again with the same ID:
+// the first record stays. A company that does not exist is tenancy.ErrNotFound.
+func (t *Tenant) WriteCDR(ctx context.Context, c tenancy.CDR) error {
+	err := t.s.write.tx(ctx, func(tx *sql.Tx) error { return t.writeCDR(ctx, tx, c) })
+	if err != nil {
+		return fmt.Errorf("store: write cdr: %w", err)
+	}
+	return nil
+}
+
+func (t *Tenant) writeCDR(ctx context.Context, tx *sql.Tx, c tenancy.CDR) error {
+	var brand tenancy.BrandID
+	err := tx.QueryRowContext(ctx, `SELECT brand_id FROM companies WHERE id = $1`, t.id).Scan(&brand)
+	if err != nil {
+		return found(err)
+	}
+	_, err = tx.ExecContext(ctx, `INSERT INTO cdrs (brand_id, company_id, id, caller_user, callee_user, from_number, to_number,
+			call_id, started, answered, ended, verdict, code, hung_up_by, reason)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) ON CONFLICT (company_id, id) DO NOTHING`,
+		brand, t.id, c.ID, nullID(c.CallerUser), nullID(c.CalleeUser), c.From, c.To,
+		c.CallID, c.Start.UnixMicro(), nullTime(c.Answer), c.End.UnixMicro(), string(c.Verdict), c.Code, c.HungUpBy, c.Reason)
+	return err
+}
+
+// CDRs are the last records, newest first, at most limit.
+func (t *Tenant) CDRs(ctx context.Context, limit int) ([]tenancy.CDR, error) {
+	var all []tenancy.CDR
+	err := t.s.read.rows(ctx, func(r *sql.Rows) error {
+		c := tenancy.CDR{Company: t.id}
+		var caller, callee, answered sql.NullInt64
+		var started, ended int64
+		err := r.Scan(&c.ID, &caller, &callee, &c.From, &c.To, &c.CallID, &started, &answered, &ended,
+			&c.Verdict, &c.Code, &c.HungUpBy, &c.Reason)
+		if err != nil {
+			return err
+		}
+		c.CallerUser, c.CalleeUser = tenancy.UserID(caller.Int64), tenancy.UserID(callee.Int64)
+		c.Start, c.End = time.UnixMicro(started), time.UnixMicro(ended)
+		if answered.Valid {
+			c.Answer = time.UnixMicro(answered.Int64)
+		}
+		all = append(all, c)
+		return nil
+	}, `SELECT id, caller_user, callee_user, from_number, to_number, call_id, started, answered, ended, verdict, code, hung_up_by, reason
+		FROM cdrs WHERE company_id = $1 ORDER BY started DESC, id LIMIT $2`, t.id, limit)
+	if err != nil {
+		return nil, fmt.Errorf("store: cdrs: %w", err)
+	}
+	return all, nil
+}
+
+func nullID(id tenancy.UserID) sql.NullInt64 {
+	return sql.NullInt64{Int64: int64(id), Valid: id != 0}
+}
+
+func nullTime(t time.Time) sql.NullInt64 {
+	return sql.NullInt64{Int64: t.UnixMicro(), Valid: !t.IsZero()}
+}
