@@ -43,8 +43,8 @@ type Message struct {
 }
 
 // A ScanError says why bytes are not an acceptable message. When Answerable, the
-// message is a request whose Via, From, To, Call-ID and CSeq could be read, so a
-// response with Code can be made from the Message; otherwise it is only counted.
+// message is a request other than ACK whose top Via could be read, so a response
+// with Code can be made from the Message by Respond; otherwise it is only counted.
 type ScanError struct {
 	Code       int    // the SIP status the sender deserves: 400, 413, 505, …
 	Reason     string // what is wrong, for the reason phrase and a counter's label; never text from the wire
