@@ -10,13 +10,6 @@ import (
 	"github.com/lindero/lindero/core/tenancy"
 )
 
-// A BindingChange is what one REGISTER does to the bindings of a terminal.
-type BindingChange struct {
-	Put  []tenancy.Binding // made or replaced, by Key
-	Drop []tenancy.Binding // removed, by Key; CallID and CSeq are those of the request that removes
-	Tidy bool              // also forget what has expired: worth it when Put makes a new one
-}
-
 // Bindings are the live bindings of all terminals of a user, newest first.
 func (t *Tenant) Bindings(ctx context.Context, user tenancy.UserID) ([]tenancy.Binding, error) {
 	return t.bindings(ctx, bindingsSelect+` WHERE company_id = $1 AND user_id = $2 AND expires > $3 ORDER BY updated DESC, key`, int64(user))
@@ -76,12 +69,12 @@ func (t *Tenant) SaveBinding(ctx context.Context, b tenancy.Binding) error {
 // not there; when it was made by b.CallID with a CSeq that is not lower than
 // b.CSeq it stays, and tenancy.ErrOutOfOrder is returned.
 func (t *Tenant) DeleteBinding(ctx context.Context, b tenancy.Binding) error {
-	return t.ChangeBindings(ctx, b.Terminal, BindingChange{Drop: []tenancy.Binding{b}})
+	return t.ChangeBindings(ctx, b.Terminal, tenancy.BindingChange{Drop: []tenancy.Binding{b}})
 }
 
 // ChangeBindings does all of c to the bindings of terminal or, with an error,
 // nothing (RFC 3261 §10.3 step 7). The Terminal of the bindings in c is ignored.
-func (t *Tenant) ChangeBindings(ctx context.Context, terminal tenancy.TerminalID, c BindingChange) error {
+func (t *Tenant) ChangeBindings(ctx context.Context, terminal tenancy.TerminalID, c tenancy.BindingChange) error {
 	if len(c.Put) == 1 && len(c.Drop) == 0 && !c.Tidy {
 		b := c.Put[0]
 		b.Terminal = terminal
@@ -94,7 +87,7 @@ func (t *Tenant) ChangeBindings(ctx context.Context, terminal tenancy.TerminalID
 	return nil
 }
 
-func (t *Tenant) changeBindings(ctx context.Context, tx *sql.Tx, terminal tenancy.TerminalID, c BindingChange) error {
+func (t *Tenant) changeBindings(ctx context.Context, tx *sql.Tx, terminal tenancy.TerminalID, c tenancy.BindingChange) error {
 	if c.Tidy {
 		_, err := tx.ExecContext(ctx, `DELETE FROM bindings WHERE company_id = $1 AND terminal_id = $2 AND expires <= $3`,
 			t.id, terminal, time.Now().UnixMicro())

@@ -96,6 +96,14 @@ type Binding struct {
 	Updated   time.Time
 }
 
+// A BindingChange is what one REGISTER does to the bindings of a terminal: all of
+// it or, on any error, nothing (RFC 3261 §10.3 step 7).
+type BindingChange struct {
+	Put  []Binding // made or replaced, by Key
+	Drop []Binding // removed, by Key; CallID and CSeq are those of the request that removes
+	Tidy bool      // also forget what has expired: worth it when Put makes a new one
+}
+
 // A Verdict is how a call ended; every call has exactly one.
 type Verdict string
 

@@ -82,7 +82,7 @@ func testBindingExpiry(t *testing.T, s *store.Store) {
 
 	dead.Key = "dead"
 	ok(t, c.SaveBinding(ctx, dead))
-	ok(t, c.ChangeBindings(ctx, c.Terminal.ID, store.BindingChange{Tidy: true}))
+	ok(t, c.ChangeBindings(ctx, c.Terminal.ID, tenancy.BindingChange{Tidy: true}))
 	dead.CSeq, dead.Expires = 10, time.Now().Add(time.Hour)
 	ok(t, c.DeleteBinding(ctx, binding(c, "dead", "call", 1))) // lower, but it is gone
 	got, err = c.Bindings(ctx, c.User.ID)
@@ -93,10 +93,10 @@ func testBindingExpiry(t *testing.T, s *store.Store) {
 func testBindingChange(t *testing.T, s *store.Store) {
 	ctx := t.Context()
 	c := Make(t, s, "a.test", "101", "101")
-	ok(t, c.ChangeBindings(ctx, c.Terminal.ID, store.BindingChange{
+	ok(t, c.ChangeBindings(ctx, c.Terminal.ID, tenancy.BindingChange{
 		Put: []tenancy.Binding{binding(c, "a", "call", 1), binding(c, "b", "call", 1)},
 	}))
-	err := c.ChangeBindings(ctx, c.Terminal.ID, store.BindingChange{
+	err := c.ChangeBindings(ctx, c.Terminal.ID, tenancy.BindingChange{
 		Put:  []tenancy.Binding{binding(c, "new", "call", 1), binding(c, "b", "call", 1)}, // b is out of order
 		Drop: []tenancy.Binding{binding(c, "a", "call", 2)},
 	})
@@ -105,7 +105,7 @@ func testBindingChange(t *testing.T, s *store.Store) {
 	ok(t, err)
 	want(t, "how many bindings after it", len(got), 2)
 
-	ok(t, c.ChangeBindings(ctx, c.Terminal.ID, store.BindingChange{
+	ok(t, c.ChangeBindings(ctx, c.Terminal.ID, tenancy.BindingChange{
 		Put:  []tenancy.Binding{binding(c, "new", "call", 2)},
 		Drop: []tenancy.Binding{binding(c, "a", "call", 2), binding(c, "b", "call", 2)},
 	}))

@@ -42,7 +42,7 @@ func testIsolation(t *testing.T, s *store.Store) {
 	// Nor can it write there, or hang its own rows on the other's.
 	wantErr(t, "a binding for the other's terminal", a.SaveBinding(ctx, binding(b, "k", "call", 2)), tenancy.ErrOutOfOrder)
 	ok(t, a.DeleteBinding(ctx, binding(b, "k", "call", 2)))
-	ok(t, a.ChangeBindings(ctx, b.Terminal.ID, store.BindingChange{Tidy: true}))
+	ok(t, a.ChangeBindings(ctx, b.Terminal.ID, tenancy.BindingChange{Tidy: true}))
 	_, err = a.CreateTerminal(ctx, tenancy.Terminal{User: b.User.ID, Username: "thief"})
 	wantErr(t, "a terminal for the other's user", err, tenancy.ErrNotFound)
 	_, err = a.CreateExtension(ctx, tenancy.Extension{Number: "999", Kind: tenancy.ToUser, User: b.User.ID})
