@@ -91,9 +91,11 @@ func eachValue(list []byte, good func([]byte) bool) bool {
 	return true
 }
 
+// validVia also refuses a branch that claims to be unique and is empty: it would
+// match every other transaction of that kind (RFC 4475 §3.2.1).
 func validVia(value []byte) bool {
-	_, err := ParseVia(value)
-	return err == nil
+	v, err := ParseVia(value)
+	return err == nil && !equalFold(v.Branch(), "z9hG4bK")
 }
 
 func validAddress(value []byte) bool {
