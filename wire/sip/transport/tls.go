@@ -1,0 +1,168 @@
+package transport
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"fmt"
+	"log/slog"
+	"math/big"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+)
+
+// ServerTLS is a configuration for Listen that serves the certificate chain and
+// key in two PEM files, from TLS 1.2 on. Changed files are taken up by the next
+// handshake, looked at once a second at most: connections stay, nothing is
+// restarted and nothing runs behind (trap 24). Files that cannot be used after
+// a change are logged once, and the old certificate goes on being served.
+func ServerTLS(certFile, keyFile string, log *slog.Logger) (*tls.Config, error) {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	p := &keyPair{certFile: certFile, keyFile: keyFile, log: log}
+	stamp, err := p.look()
+	if err != nil {
+		return nil, fmt.Errorf("transport: certificate: %w", err)
+	}
+	cert, err := tls.LoadX509KeyPair(certFile, keyFile)
+	if err != nil {
+		return nil, fmt.Errorf("transport: certificate: %w", err)
+	}
+	p.seen = stamp
+	p.current.Store(&cert)
+	p.due.Store(time.Now().Add(time.Second).UnixNano())
+	return &tls.Config{
+		MinVersion: tls.VersionTLS12,
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+			return p.at(time.Now()), nil
+		},
+	}, nil
+}
+
+// A keyPair is a certificate in files that may change.
+type keyPair struct {
+	certFile, keyFile string
+	log               *slog.Logger
+
+	current atomic.Pointer[tls.Certificate]
+	due     atomic.Int64 // when the files are looked at next; whoever moves it owns seen until then
+
+	seen fileStamp
+}
+
+// A fileStamp changes when the files do.
+type fileStamp struct {
+	certTime, keyTime time.Time
+	certSize, keySize int64
+}
+
+func (p *keyPair) look() (fileStamp, error) {
+	cert, err := os.Stat(p.certFile)
+	if err != nil {
+		return fileStamp{}, err
+	}
+	key, err := os.Stat(p.keyFile)
+	if err != nil {
+		return fileStamp{}, err
+	}
+	return fileStamp{cert.ModTime(), key.ModTime(), cert.Size(), key.Size()}, nil
+}
+
+// at is the certificate to serve now.
+func (p *keyPair) at(now time.Time) *tls.Certificate {
+	due := p.due.Load()
+	if now.UnixNano() < due || !p.due.CompareAndSwap(due, 1<<63-1) {
+		return p.current.Load()
+	}
+	defer func() { p.due.Store(now.Add(time.Second).UnixNano()) }()
+	stamp, err := p.look()
+	if err == nil && stamp == p.seen {
+		return p.current.Load()
+	}
+	if err == nil {
+		var cert tls.Certificate
+		if cert, err = tls.LoadX509KeyPair(p.certFile, p.keyFile); err == nil {
+			p.current.Store(&cert)
+			p.log.Info("certificate renewed", "file", p.certFile)
+		}
+	}
+	if err != nil && stamp != p.seen {
+		p.log.Warn("certificate not renewed, serving the old one", "err", err)
+	}
+	p.seen = stamp
+	return p.current.Load()
+}
+
+// SelfSigned writes a new ECDSA key and a certificate that it signs itself for
+// hosts (names and IP addresses), both as PEM, good for ten years: enough to
+// begin with, and for clients that are told to trust it. keyFile is readable by
+// its owner alone. Files that exist are replaced.
+func SelfSigned(hosts []string, certFile, keyFile string) error {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return fmt.Errorf("transport: self-signed: %w", err)
+	}
+	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
+	if err != nil {
+		return fmt.Errorf("transport: self-signed: %w", err)
+	}
+	template := x509.Certificate{
+		SerialNumber:          serial,
+		Subject:               pkix.Name{CommonName: "lindero"},
+		NotBefore:             time.Now().Add(-time.Hour),
+		NotAfter:              time.Now().AddDate(10, 0, 0),
+		KeyUsage:              x509.KeyUsageDigitalSignature,
+		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+		BasicConstraintsValid: true,
+	}
+	for _, h := range hosts {
+		if ip, err := netip.ParseAddr(h); err == nil {
+			template.IPAddresses = append(template.IPAddresses, ip.AsSlice())
+		} else {
+			template.DNSNames = append(template.DNSNames, h)
+		}
+	}
+	cert, err := x509.CreateCertificate(rand.Reader, &template, &template, &key.PublicKey, key)
+	if err != nil {
+		return fmt.Errorf("transport: self-signed: %w", err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return fmt.Errorf("transport: self-signed: %w", err)
+	}
+	if err := writePEM(keyFile, "PRIVATE KEY", private, 0o600); err != nil {
+		return fmt.Errorf("transport: self-signed: %w", err)
+	}
+	if err := writePEM(certFile, "CERTIFICATE", cert, 0o644); err != nil {
+		return fmt.Errorf("transport: self-signed: %w", err)
+	}
+	return nil
+}
+
+// writePEM replaces file whole: nobody reads half of it.
+func writePEM(file, kind string, der []byte, mode os.FileMode) error {
+	f, err := os.CreateTemp(filepath.Dir(file), filepath.Base(file)+".new-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) // fails when it has been renamed
+	defer f.Close()
+	if err := f.Chmod(mode); err != nil {
+		return err
+	}
+	if err := pem.Encode(f, &pem.Block{Type: kind, Bytes: der}); err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), file)
+}
