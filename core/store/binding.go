@@ -119,7 +119,7 @@ func (t *Tenant) changeBindings(ctx context.Context, tx *sql.Tx, terminal tenanc
 
 func (t *Tenant) dropBinding(ctx context.Context, tx *sql.Tx, terminal tenancy.TerminalID, b tenancy.Binding) error {
 	res, err := tx.ExecContext(ctx, `DELETE FROM bindings WHERE company_id = $1 AND terminal_id = $2 AND key = $3
-		AND (call_id <> $4 OR cseq < $5)`, t.id, terminal, b.Key, b.CallID, int64(b.CSeq))
+		AND (call_id <> $4 OR cseq < $5)`, t.id, terminal, clean(b.Key), clean(b.CallID), int64(b.CSeq))
 	if err != nil {
 		return err
 	}
@@ -128,7 +128,7 @@ func (t *Tenant) dropBinding(ctx context.Context, tx *sql.Tx, terminal tenancy.T
 		return err
 	}
 	err = tx.QueryRowContext(ctx, `SELECT count(*) FROM bindings WHERE company_id = $1 AND terminal_id = $2 AND key = $3`,
-		t.id, terminal, b.Key).Scan(&n)
+		t.id, terminal, clean(b.Key)).Scan(&n)
 	if err == nil && n > 0 {
 		err = tenancy.ErrOutOfOrder
 	}
@@ -153,13 +153,13 @@ func (t *Tenant) saveArgs(b tenancy.Binding) ([]any, error) {
 		if err != nil {
 			return nil, err
 		}
-		path = string(j)
+		path = clean(string(j))
 	}
 	if b.Updated.IsZero() {
 		b.Updated = time.Now()
 	}
-	return []any{int64(t.id), int64(b.Terminal), b.Key, b.Contact, b.Params, path, b.CallID, int64(b.CSeq),
-		b.UserAgent, b.Source, b.Expires.UnixMicro(), b.Updated.UnixMicro()}, nil
+	return []any{int64(t.id), int64(b.Terminal), clean(b.Key), clean(b.Contact), clean(b.Params), path, clean(b.CallID), int64(b.CSeq),
+		clean(b.UserAgent), clean(b.Source), b.Expires.UnixMicro(), b.Updated.UnixMicro()}, nil
 }
 
 func ordered(n int64, err error) error {

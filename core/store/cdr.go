@@ -28,8 +28,8 @@ func (t *Tenant) writeCDR(ctx context.Context, tx *sql.Tx, c tenancy.CDR) error 
 	_, err = tx.ExecContext(ctx, `INSERT INTO cdrs (brand_id, company_id, id, caller_user, callee_user, from_number, to_number,
 			call_id, started, answered, ended, verdict, code, hung_up_by, reason)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) ON CONFLICT (company_id, id) DO NOTHING`,
-		brand, t.id, c.ID, nullID(c.CallerUser), nullID(c.CalleeUser), c.From, c.To,
-		c.CallID, c.Start.UnixMicro(), nullTime(c.Answer), c.End.UnixMicro(), string(c.Verdict), c.Code, c.HungUpBy, c.Reason)
+		brand, t.id, clean(c.ID), nullID(c.CallerUser), nullID(c.CalleeUser), clean(c.From), clean(c.To),
+		clean(c.CallID), c.Start.UnixMicro(), nullTime(c.Answer), c.End.UnixMicro(), string(c.Verdict), c.Code, c.HungUpBy, clean(c.Reason))
 	return err
 }
 

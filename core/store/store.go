@@ -96,6 +96,9 @@ func (s *Store) Tenant(id tenancy.CompanyID) *Tenant { return &Tenant{s, id} }
 // or tenancy.ErrNotFound.
 func (s *Store) Domain(ctx context.Context, domain string) (*Tenant, error) {
 	domain = strings.ToLower(domain)
+	if !storable(domain) {
+		return nil, fmt.Errorf("store: domain: %w", tenancy.ErrNotFound)
+	}
 	id, err := s.domains.get(domain, func() (id tenancy.CompanyID, err error) {
 		err = s.read.row(ctx, []any{&id}, `SELECT id FROM companies WHERE domain = $1`, domain)
 		return id, err

@@ -56,6 +56,9 @@ func (t *Tenant) User(ctx context.Context, id tenancy.UserID) (tenancy.User, err
 // Terminal is the terminal with a digest username. The answer may be a few
 // seconds old when another process changed it.
 func (t *Tenant) Terminal(ctx context.Context, username string) (tenancy.Terminal, error) {
+	if !storable(username) {
+		return tenancy.Terminal{}, fmt.Errorf("store: terminal: %w", tenancy.ErrNotFound)
+	}
 	d, err := t.s.terminals.get(terminalKey{t.id, username}, func() (tenancy.Terminal, error) {
 		d := tenancy.Terminal{Company: t.id, Username: username}
 		err := t.s.read.row(ctx, []any{&d.ID, &d.User, &d.HA1MD5, &d.HA1SHA},
@@ -70,6 +73,9 @@ func (t *Tenant) Terminal(ctx context.Context, username string) (tenancy.Termina
 
 // Extension is what answers a number dialled inside the company.
 func (t *Tenant) Extension(ctx context.Context, number string) (tenancy.Extension, error) {
+	if !storable(number) {
+		return tenancy.Extension{}, fmt.Errorf("store: extension: %w", tenancy.ErrNotFound)
+	}
 	return t.extension(ctx, `SELECT id, number, kind, user_id FROM extensions WHERE company_id = $1 AND number = $2`, number)
 }
 

@@ -28,6 +28,7 @@ func Run(t *testing.T, fresh func(t *testing.T) (url string)) {
 		"a change of bindings is whole":          testBindingChange,
 		"a call's record is written once":        testCDR,
 		"credentials change at once":             testCredentials,
+		"broken text is neither found nor fatal": testBrokenText,
 		"many write bindings at once":            testConcurrent,
 		"a name asked before it exists is found": testAbsentThenMade,
 	} {
@@ -213,6 +214,30 @@ func testAbsentThenMade(t *testing.T, s *store.Store) {
 	ok(t, err)
 	_, err = c.Tenant.Terminal(ctx, "102")
 	ok(t, err)
+}
+
+func testBrokenText(t *testing.T, s *store.Store) {
+	ctx := t.Context()
+	c := Make(t, s, "a.test", "101", "101")
+	for _, name := range []string{"1\x0001", "\xff101", "\x00"} {
+		_, err := s.Domain(ctx, name)
+		wantErr(t, "domain", err, tenancy.ErrNotFound)
+		_, err = c.Tenant.Terminal(ctx, name)
+		wantErr(t, "terminal", err, tenancy.ErrNotFound)
+		_, err = c.Extension(ctx, name)
+		wantErr(t, "extension", err, tenancy.ErrNotFound)
+		b := binding(c, name, name, 1)
+		b.UserAgent, b.Params, b.Path = name, name, []string{name}
+		ok(t, c.SaveBinding(ctx, b))
+		b.CSeq++
+		ok(t, c.DeleteBinding(ctx, b))
+		r := record(name)
+		r.From, r.To, r.CallID, r.Reason = name, name, name, name
+		ok(t, c.WriteCDR(ctx, r))
+	}
+	got, err := c.Bindings(ctx, c.User.ID)
+	ok(t, err)
+	want(t, "bindings left", len(got), 0)
 }
 
 func testCredentials(t *testing.T, s *store.Store) {

@@ -1,0 +1,183 @@
+// Package auth tells whose request this is: it offers digest challenges, checks
+// the answers against a company's terminals, and refuses answers that are old or
+// were used before (RFC 3261 §22, RFC 7616, RFC 8760). The arithmetic of digest is
+// wire/sip/digest's, credentials are core/store's, and what the sender may then do
+// is decided by core/front.go and the call logic.
+package auth
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"time"
+	"unicode/utf8"
+
+	"github.com/lindero/lindero/core/tenancy"
+	"github.com/lindero/lindero/wire/sip"
+	"github.com/lindero/lindero/wire/sip/digest"
+)
+
+// Config says how a Guard keeps its nonces. The zero value of a limit means its default.
+type Config struct {
+	Key  []byte        // at least 16 bytes; LoadKey reads one. Who has it can make nonces, not passwords
+	Life time.Duration // of a nonce; default 5 min
+	Max  int           // nonces remembered as used; default 1 000 000, some 60 MB when full
+}
+
+// A Guard checks credentials. Its methods may be called from any goroutine.
+type Guard struct {
+	nonces *mint
+	used   *ledger
+	dummy  [2]string // HA1 of nobody, by algorithm - 1
+
+	computed atomic.Uint64 // responses computed; a stranger's guess must cost one, like the owner's
+}
+
+// A Verdict is what credentials were worth.
+type Verdict uint8
+
+// The zero Verdict is a refusal, so that a forgotten one lets nobody in.
+const (
+	Wrong    Verdict = iota // no such terminal, wrong password, or not meant for this request
+	None                    // the request carries no credentials for our realm
+	Stale                   // right, but with a nonce that is too old or was used before
+	Accepted                // the request was made by someone who knows the terminal's password
+)
+
+// String is the verdict's name in metrics.
+func (v Verdict) String() string {
+	return [...]string{Wrong: "wrong", None: "none", Stale: "stale", Accepted: "accepted"}[v]
+}
+
+// Terminals finds the terminals of one company. Terminal returns
+// tenancy.ErrNotFound for a username that none has.
+type Terminals interface {
+	Terminal(ctx context.Context, username string) (tenancy.Terminal, error)
+}
+
+// New makes a Guard. Nonces made before it, by another process with the same key,
+// count as stale: what they were used for is not known here.
+func New(cfg Config) (*Guard, error) {
+	if len(cfg.Key) < 16 {
+		return nil, errors.New("auth: the key must have at least 16 bytes")
+	}
+	if cfg.Life <= 0 {
+		cfg.Life = 5 * time.Minute
+	}
+	if cfg.Max <= 0 {
+		cfg.Max = 1_000_000
+	}
+	var nobody [48]byte
+	if _, err := rand.Read(nobody[:]); err != nil {
+		return nil, fmt.Errorf("auth: random: %w", err)
+	}
+	return &Guard{
+		nonces: &mint{key: cfg.Key, life: cfg.Life},
+		used:   newLedger(cfg.Life, cfg.Max, time.Now()),
+		dummy:  [2]string{hex.EncodeToString(nobody[:16]), hex.EncodeToString(nobody[16:])},
+	}, nil
+}
+
+// Verify checks the credentials that req carries for realm, a company's SIP
+// domain: in Authorization for REGISTER, in Proxy-Authorization otherwise.
+// company is nil when nobody has that domain; the verdict and the work are then
+// those of a wrong password. The error is a failure of the database.
+func (g *Guard) Verify(ctx context.Context, req *sip.Message, realm string, company Terminals) (tenancy.Terminal, Verdict, error) {
+	id := sip.ProxyAuthorization
+	if req.Is("REGISTER") {
+		id = sip.Authorization
+	}
+	worth := None
+	// A phone may answer both challenges; more than one answer each is a guess.
+	for i, tries := req.Index(id), 0; i >= 0 && tries < 2; i = req.Next(i) {
+		c, err := digest.ParseCredentials(req.Value(i))
+		if err != nil || c.Realm != realm {
+			continue
+		}
+		tries++
+		d, v, err := g.check(ctx, req, c, company)
+		if v == Accepted || err != nil {
+			return d, v, err
+		}
+		if worth != Stale {
+			worth = v
+		}
+	}
+	return tenancy.Terminal{}, worth, nil
+}
+
+// check does the same work whether the terminal exists or not.
+func (g *Guard) check(ctx context.Context, req *sip.Message, c digest.Credentials, company Terminals) (tenancy.Terminal, Verdict, error) {
+	now := time.Now()
+	n, fresh := g.nonces.read(c.Nonce, c.Realm, now)
+	d, known, err := find(ctx, company, c.Username)
+	if err != nil {
+		return tenancy.Terminal{}, Wrong, err
+	}
+	ha1 := g.dummy[c.Algorithm-digest.MD5]
+	switch {
+	case known && c.Algorithm == digest.MD5:
+		ha1 = d.HA1MD5
+	case known && c.Algorithm == digest.SHA256:
+		ha1 = d.HA1SHA
+	}
+	g.computed.Add(1)
+	right := c.Check(ha1, string(req.Method))
+	switch {
+	case !right || !known || !meant(req, c):
+		return tenancy.Terminal{}, Wrong, nil
+	case !fresh || !g.used.take(n, c.QOP, c.NC, now):
+		return tenancy.Terminal{}, Stale, nil
+	}
+	return d, Accepted, nil
+}
+
+func find(ctx context.Context, company Terminals, username string) (tenancy.Terminal, bool, error) {
+	if company == nil || !utf8.ValidString(username) {
+		return tenancy.Terminal{}, false, nil
+	}
+	d, err := company.Terminal(ctx, username)
+	if errors.Is(err, tenancy.ErrNotFound) {
+		return tenancy.Terminal{}, false, nil
+	}
+	if err != nil {
+		return tenancy.Terminal{}, false, fmt.Errorf("auth: %w", err)
+	}
+	return d, true, nil
+}
+
+// meant tells whether credentials were computed for this request: their URI names
+// the same host, or the realm, and the same user if it names one. It is no
+// closer, because phones differ in parameters and ports.
+func meant(req *sip.Message, c digest.Credentials) bool {
+	have, err := sip.ParseURI([]byte(c.URI))
+	if err != nil {
+		return false
+	}
+	want, err := sip.ParseURI(req.URI)
+	if err != nil {
+		return false
+	}
+	host := string(have.Host)
+	if !strings.EqualFold(host, string(want.Host)) && !strings.EqualFold(host, c.Realm) {
+		return false
+	}
+	return have.User == nil || string(have.User) == string(want.User)
+}
+
+// Challenge prints, at the end of dst, the header lines that ask for credentials:
+// SHA-256 first, then MD5, each in a line of its own (RFC 8760 §2.4). header is
+// WWW-Authenticate or Proxy-Authenticate; stale tells the phone that its password
+// was right.
+func (g *Guard) Challenge(dst []byte, header, realm string, stale bool) []byte {
+	c := digest.Challenge{Realm: realm, Nonce: g.nonces.make(realm, time.Now()), QOP: true, Stale: stale}
+	for _, c.Algorithm = range []digest.Algorithm{digest.SHA256, digest.MD5} {
+		dst = append(append(dst, header...), ": "...)
+		dst = append(c.Append(dst), "\r\n"...)
+	}
+	return dst
+}
