@@ -62,8 +62,11 @@ func (m *Media) send(stop <-chan struct{}) {
 // frame sends what is due at timestamp: a piece of a digit, or of the sound.
 func (m *Media) frame(s *stream, timestamp uint32) {
 	m.mu.Lock()
+	sound := m.sound
+	m.mu.Unlock()
+	sound.Fill(s.frame[:]) // without the lock: a sound may be made of what is heard
+	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.sound.Fill(s.frame[:])
 	t := m.target
 	if m.silent || !t.send {
 		s.talk = false
