@@ -1,0 +1,170 @@
+package forward
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"sync/atomic"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	batch      = 32   // packets read from one socket before the next one has its turn
+	packetSize = 2048 // longest packet that is forwarded, in bytes; media keeps below an MTU
+	events     = 128  // sockets served between two looks at the clock
+	stopSlot   = -1
+)
+
+// A worker moves the packets of its share of the sockets. Its arrays are made
+// once; nothing is allocated per packet or per socket.
+type worker struct {
+	table *Userspace
+	epoll int
+	wake  int // an eventfd that ends run
+
+	verdicts [Verdicts]atomic.Uint64
+
+	// turns is odd while a worker may hold sockets it looked up, and grows at
+	// every change, so that settle can wait for it to have let go.
+	turns atomic.Uint64
+
+	// Owned by run.
+	ready [events]unix.EpollEvent
+	in    [batch]message
+	out   [batch]message
+	legs  [batch]*leg // of the packets in out
+	bufs  [batch][packetSize]byte
+	names [batch]unix.RawSockaddrAny
+	iovIn [batch]unix.Iovec
+	iov   [batch]unix.Iovec
+}
+
+func newWorker(u *Userspace) (*worker, error) {
+	w := &worker{table: u}
+	var err error
+	if w.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+		return nil, err
+	}
+	if w.wake, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
+		unix.Close(w.epoll)
+		return nil, err
+	}
+	stop := unix.EpollEvent{Events: unix.EPOLLIN, Fd: stopSlot}
+	if err = unix.EpollCtl(w.epoll, unix.EPOLL_CTL_ADD, w.wake, &stop); err != nil {
+		w.close()
+		return nil, err
+	}
+	for i := range w.in {
+		w.iovIn[i].Base = &w.bufs[i][0]
+		w.iovIn[i].SetLen(packetSize)
+		h := &w.in[i].header
+		h.Iov, h.Name = &w.iovIn[i], (*byte)(unsafe.Pointer(&w.names[i]))
+		h.SetIovlen(1)
+		w.out[i].header.Iov = &w.iov[i]
+		w.out[i].header.SetIovlen(1)
+	}
+	return w, nil
+}
+
+func (w *worker) close() {
+	unix.Close(w.epoll)
+	unix.Close(w.wake)
+}
+
+func (w *worker) stop() {
+	one := [8]byte{1}
+	_, _ = unix.Write(w.wake, one[:]) // a full counter is awake already
+}
+
+func (w *worker) watch(s *socket) error {
+	e := unix.EpollEvent{Events: unix.EPOLLIN, Fd: s.slot, Pad: s.serial}
+	return unix.EpollCtl(w.epoll, unix.EPOLL_CTL_ADD, int(s.fd.Load()), &e)
+}
+
+func (w *worker) unwatch(fd int) {
+	_ = unix.EpollCtl(w.epoll, unix.EPOLL_CTL_DEL, fd, nil) // it is there: watch added it
+}
+
+// settle waits until the worker has let go of every socket it may have looked up
+// before the call.
+func (w *worker) settle() {
+	for seen := w.turns.Load(); seen%2 == 1 && w.turns.Load() == seen; {
+		runtime.Gosched()
+	}
+}
+
+// run serves sockets until stop is called. No packet and no error of one socket
+// ends it.
+func (w *worker) run() error {
+	for {
+		n, err := unix.EpollWait(w.epoll, w.ready[:], -1)
+		if err != nil && !errors.Is(err, unix.EINTR) {
+			return fmt.Errorf("epoll: %w", err)
+		}
+		w.turns.Add(1)
+		now := time.Since(w.table.epoch)
+		for i := range max(n, 0) {
+			e := &w.ready[i]
+			if e.Fd == stopSlot {
+				w.turns.Add(1)
+				return nil
+			}
+			if s := w.table.slots[e.Fd].Load(); s != nil && s.serial == e.Pad {
+				w.serve(s, now)
+			}
+		}
+		w.turns.Add(1)
+	}
+}
+
+// serve takes what waits at s, up to a batch, and sends it on.
+func (w *worker) serve(s *socket, now time.Duration) {
+	for i := range w.in {
+		w.in[i].header.Namelen = unix.SizeofSockaddrAny
+	}
+	n := receive(s.fd.Load(), &w.in)
+	queued := 0
+	var via *socket
+	for i := range n {
+		m := &w.in[i]
+		if m.header.Flags&unix.MSG_TRUNC != 0 {
+			w.verdicts[Oversize].Add(1)
+			continue
+		}
+		v, l, r := w.table.judge(s, address(&w.names[i]), w.bufs[i][:m.size], now)
+		if v != Forwarded {
+			w.verdicts[v].Add(1)
+			continue
+		}
+		if r.via != via {
+			w.flush(via, queued)
+			via, queued = r.via, 0
+		}
+		w.iov[queued].Base = &w.bufs[i][0]
+		w.iov[queued].SetLen(int(m.size))
+		h := &w.out[queued].header
+		h.Name, h.Namelen = (*byte)(unsafe.Pointer(&r.to.raw)), r.to.size
+		w.legs[queued] = l
+		queued++
+	}
+	w.flush(via, queued)
+}
+
+// flush sends the first n messages of out from via.
+func (w *worker) flush(via *socket, n int) {
+	for at := 0; at < n; {
+		sent := send(via.fd.Load(), &w.out, at, n)
+		if sent <= 0 {
+			// This one cannot be sent (no route, a full queue); the next may be.
+			w.verdicts[Failed].Add(1)
+			w.legs[at].failed.Add(1)
+			at++
+			continue
+		}
+		w.verdicts[Forwarded].Add(uint64(sent))
+		at += sent
+	}
+}
