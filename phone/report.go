@@ -32,6 +32,7 @@ type Report struct {
 const assumedDelay = 20 * time.Millisecond
 
 // Report judges the call's sound so far; hz are the frequencies to listen for.
+// Echo is looked for when what is played is an *audio.Marked.
 func (m *Media) Report(hz ...float64) Report {
 	m.mu.Lock()
 	stats, samples := m.rx.Stats(), m.recording()
@@ -43,13 +44,14 @@ func (m *Media) Report(hz ...float64) Report {
 		Digits: string(m.keys.text),
 	}
 	began, heard := m.begun, m.heard.begun
+	marked, _ := m.sound.(*audio.Marked)
 	m.mu.Unlock()
 
 	r.Loud = audio.Loud(samples)
 	r.Tones = audio.Judge(samples, hz...)
 	r.Strongest, _ = audio.Dominant(samples)
-	if !heard.IsZero() && !began.IsZero() {
-		r.RoundTrip, r.Echo = audio.Delay(samples, heard.Sub(began))
+	if marked != nil && !heard.IsZero() && !began.IsZero() {
+		r.RoundTrip, r.Echo = marked.Delay(samples, heard.Sub(began))
 		r.RoundTrip = max(0, r.RoundTrip)
 	}
 	if stats.Expected > 0 {

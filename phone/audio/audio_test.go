@@ -23,7 +23,9 @@ func record(s audio.Source, d time.Duration) []int16 {
 }
 
 func TestDelayOfEcho(t *testing.T) {
-	sent := record(audio.NewMarked(audio.NewTone(audio.DefaultLevel, 440)), 7*time.Second)
+	marked := audio.NewMarked(audio.NewTone(audio.DefaultLevel, 440))
+	sent := record(marked, 7*time.Second)
+	other := record(audio.NewMarked(audio.NewTone(audio.DefaultLevel, 440)), 3*time.Second)
 	silent := make([]int16, 300*audio.Rate/1000)
 	for name, c := range map[string]struct {
 		heard []int16
@@ -36,10 +38,11 @@ func TestDelayOfEcho(t *testing.T) {
 		"silence first":                  {heard: slices.Concat(silent, sent), want: 300 * time.Millisecond, ok: true},
 		"the first marker was not heard": {heard: sent[audio.Rate:], begin: 1080 * time.Millisecond, want: 80 * time.Millisecond, ok: true},
 		"another's tone":                 {heard: record(audio.NewTone(-12, 440), 3*time.Second)},
+		"another's marker":               {heard: other},
 		"nothing":                        {},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, ok := audio.Delay(c.heard, c.begin)
+			got, ok := marked.Delay(c.heard, c.begin)
 			if ok != c.ok || (got-c.want).Abs() > time.Millisecond {
 				t.Errorf("Delay = %v, %v; want %v, %v", got, ok, c.want, c.ok)
 			}
