@@ -1,0 +1,86 @@
+package core
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// A Config is a core's part of a configuration file.
+type Config struct {
+	SIP        netip.AddrPort `yaml:"sip"`         // TCP for edges, a private address; port 0 picks one
+	Database   string         `yaml:"database"`    // sqlite:PATH or postgres://…
+	Media      netip.Addr     `yaml:"media"`       // where core's voice sends and receives audio
+	MediaPorts string         `yaml:"media_ports"` // of core's voice, "first-last"
+	KeyFile    string         `yaml:"key_file"`    // key of nonces; made when absent
+	RingTime   Duration       `yaml:"ring_time"`   // how long phones ring in a company that does not say
+	MinExpires Duration       `yaml:"min_expires"` // shortest registration
+	MaxExpires Duration       `yaml:"max_expires"` // longest registration
+}
+
+// A Duration is a time.Duration that a configuration file writes as "25s".
+type Duration time.Duration
+
+// UnmarshalText reads what time.ParseDuration does.
+func (d *Duration) UnmarshalText(b []byte) error {
+	v, err := time.ParseDuration(string(b))
+	*d = Duration(v)
+	return err
+}
+
+// MarshalText writes what UnmarshalText reads.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
+
+// DefaultConfig is the core of `lindero up`, but for the database and the key,
+// which have no default place.
+func DefaultConfig() Config {
+	return Config{
+		SIP:        netip.MustParseAddrPort("127.0.0.1:5070"),
+		Media:      netip.MustParseAddr("127.0.0.1"),
+		MediaPorts: "40000-40999",
+		RingTime:   Duration(60 * time.Second),
+		MinExpires: Duration(60 * time.Second),
+		MaxExpires: Duration(2 * time.Hour),
+	}
+}
+
+// Validate reports everything that is wrong with c at once, a line for each.
+func (c Config) Validate() error {
+	var errs []error
+	check := func(ok bool, format string, args ...any) {
+		if !ok {
+			errs = append(errs, fmt.Errorf(format, args...))
+		}
+	}
+	check(c.SIP.IsValid(), "sip: required, an address and a port")
+	check(!c.SIP.IsValid() || !c.SIP.Addr().IsUnspecified(), "sip: wants the one address that edges reach, not %v", c.SIP)
+	check(databaseKnown(c.Database), "database: wants sqlite:PATH or postgres://…")
+	check(c.Media.IsValid() && !c.Media.IsUnspecified(), "media: wants the one address that relays reach")
+	_, _, err := portRange(c.MediaPorts)
+	check(err == nil, "media_ports: %v", err)
+	check(c.KeyFile != "", "key_file: required")
+	check(time.Duration(c.RingTime) >= time.Second, "ring_time: at least 1s")
+	minimum, maximum := time.Duration(c.MinExpires), time.Duration(c.MaxExpires)
+	check(minimum >= time.Second && minimum <= time.Hour, "min_expires: between 1s and 1h (RFC 3261 §10.3)")
+	check(maximum >= minimum && maximum <= 24*time.Hour, "max_expires: between min_expires and 24h")
+	return errors.Join(errs...)
+}
+
+func databaseKnown(url string) bool {
+	scheme, rest, ok := strings.Cut(url, ":")
+	return ok && rest != "" && (scheme == "sqlite" || scheme == "postgres" || scheme == "postgresql")
+}
+
+// portRange reads "first-last".
+func portRange(s string) (first, last uint16, err error) {
+	a, b, ok := strings.Cut(s, "-")
+	f, errF := strconv.ParseUint(strings.TrimSpace(a), 10, 16)
+	l, errL := strconv.ParseUint(strings.TrimSpace(b), 10, 16)
+	if !ok || errF != nil || errL != nil || f < 1024 || f >= l {
+		return 0, 0, errors.New("wants two ports from 1024 up, the lower first, as in 40000-40999")
+	}
+	return uint16(f), uint16(l), nil
+}

@@ -1,0 +1,165 @@
+// Package core makes sense of calls: it registers the phones of many companies
+// and decides what their calls do. This folder is its door and its front: the
+// listener for edges, who is who, and the wiring of the parts; call logic is in
+// core/b2bua, audio in core/voice, data in core/store, words in core/tenancy. It
+// trusts the edges that connect to it and is never reachable from outside.
+package core
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"log/slog"
+	"net/netip"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/lindero/lindero/core/auth"
+	"github.com/lindero/lindero/core/registrar"
+	"github.com/lindero/lindero/core/store"
+	"github.com/lindero/lindero/wire/sip/transport"
+)
+
+// A Core is one core process's part of a platform. Make one with New, run it with Run.
+type Core struct {
+	// Static after New.
+	log   *slog.Logger
+	store *store.Store
+	stack *transport.Stack
+	front *front
+	parts []runner // of the call logic; they end before the stack does
+	addr  netip.AddrPort
+
+	serving atomic.Bool
+}
+
+// A runner works until ctx ends, and then ends in order.
+type runner interface {
+	Run(ctx context.Context) error
+}
+
+// Addresses are where a Core listens.
+type Addresses struct {
+	SIP netip.AddrPort // TCP, for edges
+}
+
+// callLogic is what a maker of call logic returns: where messages go, and what must run.
+type callLogic struct {
+	calls calls
+	parts []runner
+}
+
+// workersPerCPU is how many requests wait for the database at once.
+const workersPerCPU = 8
+
+// assemble builds a Core around the call logic that logic makes. On an error
+// everything it opened is closed.
+func assemble(ctx context.Context, cfg Config, log *slog.Logger, reg prometheus.Registerer, logic func(*Core) (callLogic, error)) (_ *Core, err error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("core: configuration: %w", err)
+	}
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	c := &Core{log: log}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, c.close())
+		}
+	}()
+	key, err := auth.LoadKey(cfg.KeyFile)
+	if err != nil {
+		return nil, err
+	}
+	guard, err := auth.New(auth.Config{Key: key})
+	if err != nil {
+		return nil, err
+	}
+	m, err := newMetrics(reg, log)
+	if err != nil {
+		return nil, fmt.Errorf("core: metrics: %w", err)
+	}
+	c.front = &front{
+		guard: guard, metrics: m, flows: newFlows(), tags: maphash.MakeSeed(),
+		workers: newWorkers(workersPerCPU * runtime.GOMAXPROCS(0)),
+		registrar: registrar.New(registrar.Config{
+			MinExpires: time.Duration(cfg.MinExpires), MaxExpires: time.Duration(cfg.MaxExpires)}),
+	}
+	if c.store, err = store.Open(ctx, cfg.Database); err != nil {
+		return nil, err
+	}
+	c.front.store = c.store
+	c.stack = transport.New(transport.Config{Log: log}, c.front)
+	c.front.flows.stack = c.stack
+	if c.addr, err = c.stack.Listen(transport.TCP, cfg.SIP, nil); err != nil {
+		return nil, fmt.Errorf("core: %w", err)
+	}
+	l, err := logic(c)
+	if err != nil {
+		return nil, err
+	}
+	c.front.calls, c.parts = l.calls, l.parts
+	return c, nil
+}
+
+// close frees what a Core holds that never ran.
+func (c *Core) close() error {
+	var errs []error
+	if c.stack != nil {
+		errs = append(errs, c.stack.Close())
+	}
+	if c.store != nil {
+		errs = append(errs, c.store.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Run serves until ctx ends, then hangs up its calls, and only then stops
+// listening and closes the database. The error is nil when ctx ended it.
+func (c *Core) Run(ctx context.Context) error {
+	// The call logic needs the connections to the edges to say BYE.
+	under, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	base, baseCtx := errgroup.WithContext(under)
+	base.Go(func() error { return c.stack.Run(baseCtx) })
+	base.Go(func() error { c.front.workers.run(baseCtx, c.front.begin); return nil })
+
+	logic, logicCtx := errgroup.WithContext(ctx)
+	for _, p := range c.parts {
+		logic.Go(func() error { return p.Run(logicCtx) })
+	}
+	logic.Go(func() error {
+		select {
+		case <-logicCtx.Done():
+			return nil
+		case <-baseCtx.Done():
+			return errors.New("core: the listener for edges was lost")
+		}
+	})
+	c.serving.Store(true)
+	errLogic := logic.Wait()
+	c.serving.Store(false)
+	stop()
+	return errors.Join(errLogic, base.Wait(), c.store.Close())
+}
+
+// Addresses says where core listens.
+func (c *Core) Addresses() Addresses { return Addresses{SIP: c.addr} }
+
+// readyLimit is how long Ready waits for the database.
+const readyLimit = 2 * time.Second
+
+// Ready is nil while core serves and its database answers.
+func (c *Core) Ready() error {
+	if !c.serving.Load() {
+		return errors.New("core: not serving")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), readyLimit)
+	defer cancel()
+	return c.store.Ping(ctx)
+}
