@@ -28,7 +28,7 @@ func Frame(b []byte) (int, error) {
 		}
 		line, size, ok := cutLine(rest, true)
 		switch {
-		case incomplete(rest, size):
+		case incomplete(rest, size), size == len(rest): // the next byte may continue the line
 			return 0, wait(b, MaxStream)
 		case !ok:
 			return 0, &ScanError{Code: 400, Reason: "header line without CRLF"}

@@ -70,7 +70,7 @@ func bareAddr(b []byte) (NameAddr, error) {
 		i = len(b)
 	}
 	n := NameAddr{URI: trim(b[:i]), Params: b[i:]}
-	if bytes.IndexAny(n.URI, ",?<> \t\r\n\"") >= 0 || !validParams(n.Params, tokenByte) {
+	if bytes.IndexByte(n.URI, ':') < 1 || bytes.IndexAny(n.URI, ",?<> \t\r\n\"") >= 0 || !validParams(n.Params, tokenByte) {
 		return NameAddr{}, errNameAddr
 	}
 	return n, nil

@@ -168,7 +168,7 @@ func (s *scanner) headerLines(raw []byte) {
 	// Every LF had its CR, or there is a fault already. If there are more CRs
 	// than LFs, one stands bare.
 	b := raw[head:s.at]
-	if bytes.Count(b, crByte) != bytes.Count(b, lfByte) || bytes.IndexByte(b, 0) >= 0 {
+	if s.code != 0 || bytes.Count(b, crByte) != bytes.Count(b, lfByte) || bytes.IndexByte(b, 0) >= 0 {
 		s.controls(raw)
 	}
 }
