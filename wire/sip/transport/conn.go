@@ -70,23 +70,41 @@ func (c *conn) send(data []byte) error {
 // broken closes c because it could not be written to, and says so as Send does.
 func (c *conn) broken(err error) error {
 	if errors.Is(err, ErrSlow) {
-		if c.close(ErrSlow) {
-			c.stack.count.queueOverflows.Add(1)
-		}
+		c.refuse(ErrSlow, &c.stack.count.queueOverflows)
 		return ErrSlow
 	}
 	c.close(err)
 	return fmt.Errorf("%w: %v", ErrFlowGone, err)
 }
 
-// close ends c for the reason err; the goroutine that reads it does the rest. It
-// tells whether c lived until now.
-func (c *conn) close(err error) bool {
-	c.mu.Lock()
-	first := c.err == nil
-	if first {
-		c.err = err
+// close ends c for the reason err, unless it has one already; the goroutine that
+// reads it does the rest.
+func (c *conn) close(err error) {
+	c.mark(err)
+	c.hangUp()
+}
+
+// refuse is close for a reason that is counted, before anybody hears of it.
+func (c *conn) refuse(err error, count *atomic.Uint64) {
+	if c.mark(err) {
+		count.Add(1)
+		c.hangUp()
 	}
+}
+
+// mark notes why c ends; it tells whether c lived until now.
+func (c *conn) mark(err error) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err != nil {
+		return false
+	}
+	c.err = err
+	return true
+}
+
+func (c *conn) hangUp() {
+	c.mu.Lock()
 	cancel, out, wire := c.cancel, c.out, c.wire
 	c.mu.Unlock()
 	if cancel != nil {
@@ -98,7 +116,6 @@ func (c *conn) close(err error) bool {
 	case out != nil:
 		out.Close()
 	}
-	return first
 }
 
 // reason is why c was closed.

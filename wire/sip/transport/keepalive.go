@@ -118,19 +118,15 @@ func (c *conn) late(now int64) error {
 
 // expire closes c for the deadline it has missed, and counts it.
 func (c *conn) expire(now int64) {
-	err := c.late(now)
-	if err == nil || !c.close(err) {
-		return
-	}
 	count := &c.stack.count
-	switch err {
+	switch err := c.late(now); err {
 	case ErrHalf:
-		count.halfClosed.Add(1)
+		c.refuse(err, &count.halfClosed)
 	case ErrNoPong:
-		count.pongMissed.Add(1)
+		c.refuse(err, &count.pongMissed)
 	case ErrIdle:
-		count.idleClosed.Add(1)
+		c.refuse(err, &count.idleClosed)
 	case ErrStall:
-		count.stallClosed.Add(1)
+		c.refuse(err, &count.stallClosed)
 	}
 }

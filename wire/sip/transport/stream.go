@@ -161,21 +161,23 @@ func (s *stream) skip() {
 }
 
 // worthFraming keeps a message that comes byte by byte from being framed anew at
-// each: it is looked at when it begins, when its header has become whole, and
-// when its body may have.
+// each: it is looked at when it begins, at every line, of which there are few,
+// and when its body may be whole.
 func (s *stream) worthFraming(b []byte) bool {
 	before := s.tried
 	s.tried = len(b)
+	full := len(b) >= sip.MaxStream
 	if s.need > 0 {
-		return len(b) >= s.need || len(b) >= sip.MaxStream
+		return len(b) >= s.need || full
 	}
-	end := bytes.Index(b[max(0, before-3):], []byte("\r\n\r\n"))
-	if end < 0 {
-		return before == 0 || len(b) >= sip.MaxStream
+	seen := max(0, before-3)
+	if end := bytes.Index(b[seen:], []byte("\r\n\r\n")); end >= 0 {
+		end += seen + 4
+		s.need = end + contentLength(b[:end])
+		return true
 	}
-	end += max(0, before-3) + 4
-	s.need = end + contentLength(b[:end])
-	return true
+	// A line ends with the byte after its LF, which may continue it (RFC 3261 §7.3.1).
+	return before == 0 || full || before <= sip.MaxLine && len(b) > sip.MaxLine || bytes.IndexByte(b[before-1:], '\n') >= 0
 }
 
 // contentLength is the number in the first Content-Length line of header, 0 when
