@@ -128,3 +128,6 @@ func tail(s string, n int) string {
 	}
 	return s
 }
+
+// count is how often the program has said text.
+func (p *Process) count(text string) int { return strings.Count(p.Output(), text) }
