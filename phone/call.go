@@ -167,6 +167,7 @@ func (c *Call) Hangup(ctx context.Context) error {
 	case s == early && !c.outgoing:
 		return c.Reject(486)
 	}
+	c.media.end()
 	_, err := c.do(ctx, "BYE", "", "", nil)
 	c.finish(End{Ours: true, Reason: "we hung up", Err: err})
 	if Code(err) == 481 || errors.Is(err, ErrOver) {
@@ -254,6 +255,7 @@ func (c *Call) bye(e End) {
 	c.p.spawn(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 8*c.p.cfg.Timing.T2)
 		defer cancel()
+		c.media.end()
 		_, _ = c.do(ctx, "BYE", "", "", nil) // it is over, whatever the peer says
 		c.finish(e)
 	})

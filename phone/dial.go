@@ -169,7 +169,10 @@ func (c *Call) progress(m *message, o Options) {
 func (c *Call) acknowledge(tx *clientTx, m *message, lateOffer bool) error {
 	c.mu.Lock()
 	c.d.learn(m)
-	c.state = up
+	gone := c.state == over // its BYE overtook its 200
+	if !gone {
+		c.state = up
+	}
 	c.answered = time.Now()
 	ack := *tx.req
 	ack.method, ack.branch, ack.lines, ack.kind, ack.body = "ACK", "", "", "", nil
@@ -197,6 +200,9 @@ func (c *Call) acknowledge(tx *clientTx, m *message, lateOffer bool) error {
 	})
 	if failed != nil {
 		return fmt.Errorf("phone: sending ACK: %w", failed)
+	}
+	if gone {
+		return ErrOver
 	}
 	return err
 }

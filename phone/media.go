@@ -16,6 +16,9 @@ import (
 // telephone events.
 var ErrNoEvents = errors.New("phone: the peer takes no telephone events")
 
+// onTheWay is how late sound may come before it counts as missing at the end.
+const onTheWay = 200 * time.Millisecond
+
 // A target is where the sound goes, as the two sides agreed.
 type target struct {
 	to     netip.AddrPort
@@ -41,7 +44,7 @@ type Media struct {
 	origin time.Time // of the clock by which arrivals are counted
 	keys   keys
 	bad    uint64    // packets that are not RTP of ours
-	ended  time.Time // zero while the call goes on
+	ended  time.Time // zero while there is something to play
 	sound  Sound
 }
 
@@ -118,11 +121,19 @@ func (m *Media) run(done, closed <-chan struct{}) {
 	case <-closed:
 	}
 	close(stop)
-	m.mu.Lock()
-	m.ended = time.Now()
-	m.mu.Unlock()
+	m.end()
 	m.conn.Close() // which ends receive
 	wg.Wait()
+}
+
+// end is the moment after which nothing is played, nor expected to be heard: the
+// call may go on saying goodbye.
+func (m *Media) end() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.ended.IsZero() {
+		m.ended = time.Now()
+	}
 }
 
 // receive hears until the socket is closed.
@@ -166,7 +177,7 @@ func (m *Media) packet(b []byte, now time.Time) {
 	m.heard.put(h, payload, now, decode)
 }
 
-// heardBetween are the samples from the first that was heard until the end, or
+// recording is the samples from the first that was heard until the end, or
 // until now: silence at the end is heard too. The lock is held.
 func (m *Media) recording() []int16 {
 	samples := append([]int16(nil), m.heard.samples...)
@@ -178,7 +189,7 @@ func (m *Media) recording() []int16 {
 		end = time.Now()
 	}
 	// What is on its way in the last moments is not missing yet.
-	whole := int((end.Sub(m.heard.begun) - 100*time.Millisecond) * audio.Rate / time.Second)
+	whole := int((end.Sub(m.heard.begun) - onTheWay) * audio.Rate / time.Second)
 	if whole = min(whole, longestHeard); whole > len(samples) {
 		samples = append(samples, make([]int16, whole-len(samples))...)
 	}

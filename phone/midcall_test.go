@@ -15,7 +15,7 @@ func silentSince(t *testing.T, c *phone.Call) {
 	var last uint64
 	quiet := time.Now()
 	eventually(t, "silence", func() bool {
-		if n := c.Media().Report().Received; n != last {
+		if n := c.Media().Counts().Received; n != last {
 			last, quiet = n, time.Now()
 		}
 		return time.Since(quiet) > 100*time.Millisecond
@@ -42,8 +42,8 @@ func TestHoldAndResume(t *testing.T) {
 			if err := side.holder.Resume(within(t)); err != nil {
 				t.Fatal(err)
 			}
-			before := side.holder.Media().Report().Received
-			eventually(t, "sound after resume", func() bool { return side.holder.Media().Report().Received > before+5 })
+			before := side.holder.Media().Counts().Received
+			eventually(t, "sound after resume", func() bool { return side.holder.Media().Counts().Received > before+5 })
 			if side.held.Held() {
 				t.Error("still held after resume")
 			}
@@ -75,7 +75,7 @@ func TestDigits(t *testing.T) {
 	if err := atA.SendDigits(within(t), "11*9#"); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the digits", func() bool { return atB.Media().Report().Digits == "11*9#" })
+	eventually(t, "the digits", func() bool { return atB.Media().Counts().Digits == "11*9#" })
 	if err := atA.SendDigits(within(t), "x"); err == nil {
 		t.Error("x was sent as a key")
 	}

@@ -59,7 +59,7 @@ func New(cfg Config) (*Phone, error) {
 		servers:  make(map[string]*serverTx),
 		calls:    make(map[string]*Call),
 	}
-	p.stack = transport.New(transport.Config{Log: cfg.Log, TLSClient: cfg.TLS}, receiver{p})
+	p.stack = transport.New(transport.Config{Log: cfg.Log, TLSClient: cfg.TLS, Batch: 4}, receiver{p})
 	if p.local, err = p.stack.Listen(cfg.Protocol, cfg.Local, cfg.TLSListen); err != nil {
 		return nil, fmt.Errorf("phone: listening on %v: %w", cfg.Local, err)
 	}

@@ -31,18 +31,35 @@ type Report struct {
 // assumedDelay is taken for the network's when no echo tells the true one.
 const assumedDelay = 20 * time.Millisecond
 
-// Report judges the call's sound so far; hz are the frequencies to listen for.
-// Echo is looked for when what is played is an *audio.Marked.
-func (m *Media) Report(hz ...float64) Report {
+// Counts are the cheap part of Report: packets and jitter, nothing of what they
+// sound like.
+func (m *Media) Counts() Report {
 	m.mu.Lock()
-	stats, samples := m.rx.Stats(), m.recording()
+	defer m.mu.Unlock()
+	return m.counts()
+}
+
+// counts fills in what needs no listening. The lock is held.
+func (m *Media) counts() Report {
+	stats := m.rx.Stats()
 	r := Report{
 		Codec: m.target.codec, Sent: m.sent, Received: stats.Received, Lost: stats.Lost,
 		Reordered: stats.Reordered, Duplicate: stats.Duplicate, Foreign: m.bad,
 		Jitter: time.Duration(stats.Jitter) * time.Second / audio.Rate,
-		Length: time.Duration(len(samples)) * time.Second / audio.Rate,
 		Digits: string(m.keys.text),
 	}
+	if stats.Expected > 0 {
+		r.LossShare = float64(stats.Lost) / float64(stats.Expected)
+	}
+	return r
+}
+
+// Report judges the call's sound so far; hz are the frequencies to listen for.
+// Echo is looked for when what is played is an *audio.Marked.
+func (m *Media) Report(hz ...float64) Report {
+	m.mu.Lock()
+	r, samples := m.counts(), m.recording()
+	r.Length = time.Duration(len(samples)) * time.Second / audio.Rate
 	began, heard := m.begun, m.heard.begun
 	marked, _ := m.sound.(*audio.Marked)
 	m.mu.Unlock()
@@ -54,10 +71,7 @@ func (m *Media) Report(hz ...float64) Report {
 		r.RoundTrip, r.Echo = marked.Delay(samples, heard.Sub(began))
 		r.RoundTrip = max(0, r.RoundTrip)
 	}
-	if stats.Expected > 0 {
-		r.LossShare = float64(stats.Lost) / float64(stats.Expected)
-	}
-	if stats.Received > 0 {
+	if r.Received > 0 {
 		// A packet's own length, a buffer of twice the jitter, and the network.
 		r.OneWayPart = pace + 2*r.Jitter + assumedDelay
 		if r.Echo {

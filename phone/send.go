@@ -68,7 +68,7 @@ func (m *Media) frame(s *stream, timestamp uint32) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	t := m.target
-	if m.silent || !t.send {
+	if m.silent || !t.send || !m.ended.IsZero() {
 		s.talk = false
 		s.key.abort()
 		return

@@ -1,7 +1,9 @@
 package audio
 
 import (
+	"cmp"
 	"math"
+	"slices"
 	"time"
 )
 
@@ -85,26 +87,40 @@ func Loud(samples []int16) float64 {
 	return float64(n) / float64(max(1, len(loud)))
 }
 
-// Dominant is the strongest single frequency, to 5 Hz, in the loudest part of
-// samples. ok is false when nothing there is a tone: silence, noise.
+// Dominant is the strongest frequency, to about 1 Hz, in a part of samples that is
+// as loud as most of what is not silence. ok is false when there is no tone in it:
+// silence, noise.
 func Dominant(samples []int16) (hz float64, ok bool) {
-	best, loudest := -1, 0.0
-	for i := 0; (i+1)*Frame <= len(samples); i++ {
-		if p := power(around(samples, i)); p > loudest {
-			best, loudest = i, p
+	type frame struct {
+		at    int
+		power float64
+	}
+	var loud []frame
+	for i, l := range loudFrames(samples) {
+		if l {
+			loud = append(loud, frame{i, power(around(samples, i))})
 		}
 	}
-	if best < 0 || decibel(loudest) < quiet {
+	if len(loud) == 0 {
 		return 0, false
 	}
-	part, strongest := around(samples, best), 0.0
-	for f := 50.0; f < Rate/2-50; f += 5 {
-		tone, total := strength(part, f)
-		if share := tone / total; share > strongest {
-			hz, strongest = f, share
+	slices.SortFunc(loud, func(a, b frame) int { return cmp.Compare(a.power, b.power) })
+	part := around(samples, loud[len(loud)/2].at)
+	hz, _ = strongest(part, 50, Rate/2-50, 10)
+	hz, share := strongest(part, hz-10, hz+10, 1)
+	return hz, share >= enough
+}
+
+// strongest tries the frequencies from low to high and tells which has the
+// greatest share of the power of samples.
+func strongest(samples []int16, low, high, step float64) (hz, share float64) {
+	for f := low; f <= high; f += step {
+		tone, total := strength(samples, f)
+		if s := tone / total; s > share {
+			hz, share = f, s
 		}
 	}
-	return hz, strongest >= enough
+	return hz, share
 }
 
 // at is the time at which frame i begins.
