@@ -25,11 +25,12 @@ func sameURI(a, b sip.URI) bool {
 
 // agree tells whether every parameter of a is the same in b, or may be missing there.
 func agree(a, b []byte) bool {
-	for {
-		name, _, rest, ok := sip.NextParam(a)
+	for left := a; ; {
+		name, _, rest, ok := sip.NextParam(left)
 		if !ok {
 			return true
 		}
+		left = rest
 		// The first of several wins, on both sides.
 		n := string(name)
 		mine, _ := sip.Param(a, n)
@@ -40,7 +41,6 @@ func agree(a, b []byte) bool {
 		case !there && steers(n):
 			return false
 		}
-		a = rest
 	}
 }
 
