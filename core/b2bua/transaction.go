@@ -1,0 +1,319 @@
+package b2bua
+
+import (
+	"errors"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/emiago/sipgo/sip"
+
+	wire "github.com/lindero/lindero/wire/sip"
+)
+
+// transport is what transactions are told they run over. It is the truth: edges
+// reach core by TCP, and so sipgo starts no timer that retransmits or lingers.
+const transport = "TCP"
+
+// quiet is the logger of sipgo's transactions, which would log what strangers send.
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+// txTable finds the transaction a message belongs to.
+type txTable struct {
+	mu     sync.Mutex // guards the fields below; never held while calling sipgo
+	server map[string]*serverTx
+	client map[string]*clientTx
+}
+
+func (t *txTable) init() {
+	t.server = make(map[string]*serverTx)
+	t.client = make(map[string]*clientTx)
+}
+
+func (t *txTable) findServer(key string) *serverTx {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.server[key]
+}
+
+func (t *txTable) findClient(key string) *clientTx {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.client[key]
+}
+
+// terminateAll ends every transaction, so that nothing waits for its timers.
+func (t *txTable) terminateAll() {
+	t.mu.Lock()
+	var all []sip.Transaction
+	for _, s := range t.server {
+		all = append(all, s.tx)
+	}
+	for _, c := range t.client {
+		all = append(all, c.tx)
+	}
+	t.mu.Unlock()
+	for _, tx := range all {
+		tx.Terminate()
+	}
+}
+
+// A serverTx is one request we answer. It lets one final response through,
+// whoever gives it: sipgo would retransmit a second one in place of the first.
+type serverTx struct {
+	b    *B2BUA
+	tx   *sip.ServerTx
+	conn *conn
+	req  *sip.Request
+
+	mu       sync.Mutex // guards the fields below
+	final    bool
+	onCancel func()
+	tag      string // our tag in To, when the request has none
+}
+
+// serve makes the transaction of a request that has none yet.
+func (b *B2BUA) serve(key string, req *sip.Request, from netip.AddrPort) (*serverTx, error) {
+	via, _ := wire.ParseVia([]byte(header(req, "via")))
+	c := &conn{b: b, to: from}
+	if host, err := netip.ParseAddr(string(via.Host)); err == nil {
+		port := via.Port
+		if port == 0 {
+			port = uint16(sip.DefaultTcpPort)
+		}
+		c.fallback = netip.AddrPortFrom(host, port)
+	}
+	t := &serverTx{b: b, conn: c, req: req, tag: token(8)}
+	t.tx = sip.NewServerTx(key, req, c, quiet())
+	b.txs.mu.Lock()
+	b.txs.server[key] = t
+	b.txs.mu.Unlock()
+	t.tx.OnTerminate(func(key string, _ error) {
+		b.txs.mu.Lock()
+		defer b.txs.mu.Unlock()
+		delete(b.txs.server, key)
+	})
+	if err := t.tx.Init(); err != nil {
+		t.tx.Terminate()
+		return nil, err
+	}
+	return t, nil
+}
+
+// response makes a response to the request, with its header lines as they came.
+func (t *serverTx) response(code int, b body, extra ...sip.Header) *sip.Response {
+	res := sip.NewResponse(code, wire.ReasonPhrase(code))
+	res.SetTransport(transport)
+	for _, v := range headers(t.req, "via") {
+		addHeader(res, "Via", v)
+	}
+	if code > 100 && code < 300 && t.req.Method != sip.MESSAGE {
+		for _, v := range headers(t.req, "record-route") { // RFC 3261 §12.1.1
+			addHeader(res, "Record-Route", v)
+		}
+	}
+	to := header(t.req, "to")
+	if code > 100 && tagOf(to) == "" {
+		to += ";tag=" + t.tag
+	}
+	addHeader(res, "From", header(t.req, "from"))
+	addHeader(res, "To", to)
+	addHeader(res, "Call-ID", header(t.req, "call-id"))
+	addHeader(res, "CSeq", header(t.req, "cseq"))
+	if code == 100 {
+		for _, v := range headers(t.req, "timestamp") {
+			addHeader(res, "Timestamp", v)
+		}
+	}
+	for _, h := range extra {
+		res.AppendHeader(h)
+	}
+	setBody(res, b)
+	return res
+}
+
+var errAnswered = errors.New("b2bua: the request was answered before")
+
+// reply answers the request; the second final response is refused with
+// errAnswered. A 2xx to an INVITE does not go through sipgo's state machine: its
+// retransmission is the dialog's affair (RFC 6026 §7.1), see leg.accept.
+func (t *serverTx) reply(res *sip.Response) error {
+	t.mu.Lock()
+	if t.final {
+		t.mu.Unlock()
+		return errAnswered
+	}
+	t.final = res.StatusCode >= 200
+	t.mu.Unlock()
+	if t.req.IsInvite() && res.IsSuccess() {
+		return t.conn.WriteMsg(res)
+	}
+	return t.tx.Respond(res)
+}
+
+// refuse answers with a code and nothing more.
+func (t *serverTx) refuse(code int, extra ...sip.Header) {
+	_ = t.reply(t.response(code, body{}, extra...)) // the peer is gone or was answered: nothing to do
+}
+
+// cancelled runs what the owner wants done on CANCEL, unless a final response went out.
+func (t *serverTx) cancelled() {
+	t.mu.Lock()
+	f := t.onCancel
+	if t.final {
+		f = nil
+	}
+	t.mu.Unlock()
+	if f != nil {
+		f()
+	}
+}
+
+func (t *serverTx) setOnCancel(f func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.onCancel = f
+}
+
+// finish forgets an INVITE that was accepted.
+func (t *serverTx) finish() { t.tx.Terminate() }
+
+// A clientTx is one request of ours. on is called for every response in order
+// and last with an error when there will be no final one; it must not block.
+type clientTx struct {
+	b    *B2BUA
+	tx   *sip.ClientTx
+	conn *conn
+	req  *sip.Request
+	on   func(*sip.Response, error)
+
+	mu          sync.Mutex // guards the fields below
+	provisional bool
+	cancelling  bool
+	finished    bool // a final response came, or on had its error
+	guard       *time.Timer
+}
+
+// request sends req to its destination as a transaction of its own. An error
+// means that it could not be sent; on is not called then.
+func (b *B2BUA) request(req *sip.Request, to netip.AddrPort, on func(*sip.Response, error)) (*clientTx, error) {
+	req.SetTransport(transport)
+	key, err := sip.ClientTxKeyMake(req)
+	if err != nil {
+		return nil, err
+	}
+	t := &clientTx{b: b, conn: &conn{b: b, to: to}, req: req, on: on}
+	t.tx = sip.NewClientTx(key, req, t.conn, quiet())
+	b.txs.mu.Lock()
+	b.txs.client[key] = t
+	b.txs.mu.Unlock()
+	t.tx.OnTerminate(func(key string, _ error) {
+		b.txs.mu.Lock()
+		defer b.txs.mu.Unlock()
+		delete(b.txs.client, key)
+	})
+	if err := t.tx.Init(); err != nil {
+		t.tx.Terminate()
+		return nil, err
+	}
+	b.work.Go(t.pump)
+	return t, nil
+}
+
+// pump empties sipgo's channel, on which its state machine would block, and
+// tells of the end without an answer. Responses go to on before they get here
+// (see receive), because two goroutines could not keep their order.
+func (t *clientTx) pump() {
+	for {
+		select {
+		case <-t.tx.Responses():
+		case <-t.tx.Done():
+			if t.finish() {
+				err := t.tx.Err()
+				if err == nil {
+					err = sip.ErrTransactionTerminated
+				}
+				t.on(nil, err)
+			}
+			return
+		}
+	}
+}
+
+// finish tells whether the caller is the one who ends the transaction.
+func (t *clientTx) finish() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.finished {
+		return false
+	}
+	t.finished = true
+	if t.guard != nil {
+		t.guard.Stop()
+	}
+	return true
+}
+
+// receive takes a response that belongs to the transaction.
+func (t *clientTx) receive(res *sip.Response) {
+	if res.IsProvisional() {
+		t.mu.Lock()
+		first := !t.provisional && !t.finished
+		t.provisional = true
+		cancel := first && t.cancelling
+		t.mu.Unlock()
+		t.tx.Receive(res)
+		t.on(res, nil)
+		if cancel {
+			t.sendCancel()
+		}
+		return
+	}
+	if !t.finish() {
+		return // a repetition; over TCP it needs no second ACK
+	}
+	if t.req.IsInvite() && res.IsSuccess() {
+		t.tx.Terminate() // what follows a 2xx belongs to the dialog (RFC 6026 §7.2)
+	} else {
+		t.tx.Receive(res) // for an INVITE this sends the ACK
+	}
+	t.on(res, nil)
+}
+
+// cancel cancels an INVITE: at once when it is known to have arrived, else with
+// its first provisional response (RFC 3261 §9.1). The final response still comes
+// to on; if none does within 64·T1, an error does.
+func (t *clientTx) cancel() {
+	t.mu.Lock()
+	if t.finished || t.cancelling {
+		t.mu.Unlock()
+		return
+	}
+	t.cancelling = true
+	now := t.provisional
+	t.guard = time.AfterFunc(64*t.b.cfg.Timing.T1, t.tx.Terminate)
+	t.mu.Unlock()
+	if now {
+		t.sendCancel()
+	}
+}
+
+// sendCancel sends the CANCEL of an INVITE (RFC 3261 §9.1): same Request-URI, top
+// Via, Route, From, To and Call-ID.
+func (t *clientTx) sendCancel() {
+	c := sip.NewRequest(sip.CANCEL, t.req.Recipient)
+	addHeader(c, "Via", header(t.req, "via"))
+	addHeader(c, "Max-Forwards", "70")
+	for _, v := range headers(t.req, "route") {
+		addHeader(c, "Route", v)
+	}
+	for _, name := range []string{"From", "To", "Call-ID"} {
+		addHeader(c, name, header(t.req, lower(name)))
+	}
+	seq, _ := split(header(t.req, "cseq"))
+	number, _, _ := cutSpace(seq)
+	addHeader(c, "CSeq", number+" CANCEL")
+	c.SetBody(nil)
+	_, _ = t.b.request(c, t.conn.to, func(*sip.Response, error) {}) // the guard ends what its loss leaves open
+}
