@@ -1,0 +1,115 @@
+package main
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/big"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// A dataDir is the directory in which `lindero up` keeps everything. While it is
+// open no other process can open it.
+type dataDir struct {
+	path string
+	lock *os.File
+}
+
+// openDataDir makes the directory when it is missing and locks it.
+func openDataDir(path string) (*dataDir, error) {
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return nil, fmt.Errorf("making the data directory: %w; choose another with --data", err)
+	}
+	lock, err := os.OpenFile(filepath.Join(path, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("the data directory cannot be written: %w; choose another with --data", err)
+	}
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		holder, _ := os.ReadFile(lock.Name()) // only for the message
+		_ = lock.Close()
+		return nil, fmt.Errorf("the data directory %s is in use by process %s; choose another with --data", path, strings.TrimSpace(string(holder)))
+	}
+	_ = lock.Truncate(0) // who holds it is only told, never relied on
+	_, _ = fmt.Fprintln(lock, os.Getpid())
+	return &dataDir{path: path, lock: lock}, nil
+}
+
+// close lets others in. The lock file stays: removing it would let two in.
+func (d *dataDir) close() { _ = d.lock.Close() }
+
+func (d *dataDir) file(name string) string { return filepath.Join(d.path, name) }
+
+// ensureCertificate makes a key and a self-signed certificate for TLS on first
+// use. Whoever has real ones puts them in their place.
+func (d *dataDir) ensureCertificate(addrs ...netip.Addr) error {
+	if _, err := os.Stat(d.file("tls.crt")); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return fmt.Errorf("making a TLS key: %w", err)
+	}
+	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
+	if err != nil {
+		return fmt.Errorf("making a TLS certificate: %w", err)
+	}
+	c := &x509.Certificate{
+		SerialNumber: serial,
+		Subject:      pkix.Name{CommonName: demoDomain},
+		DNSNames:     []string{demoDomain, "localhost"},
+		NotBefore:    time.Now().Add(-time.Hour),
+		NotAfter:     time.Now().AddDate(10, 0, 0),
+		KeyUsage:     x509.KeyUsageDigitalSignature,
+		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		// Phones that let their owner trust one certificate want it to be an authority.
+		IsCA: true, BasicConstraintsValid: true,
+	}
+	for _, a := range addrs {
+		if a.IsValid() && !a.IsUnspecified() {
+			c.IPAddresses = append(c.IPAddresses, net.IP(a.AsSlice()))
+		}
+	}
+	der, err := x509.CreateCertificate(rand.Reader, c, c, key.Public(), key)
+	if err != nil {
+		return fmt.Errorf("making a TLS certificate: %w", err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return fmt.Errorf("making a TLS key: %w", err)
+	}
+	// The certificate comes last: when it is there, so is its key.
+	if err := writeWhole(d.file("tls.key"), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})); err != nil {
+		return err
+	}
+	return writeWhole(d.file("tls.crt"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+}
+
+// writeWhole writes a file for its owner only, whole or not at all, even when the
+// machine stops in the middle.
+func writeWhole(path string, text []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*") // mode 0600
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	defer os.Remove(f.Name()) // fails when it was renamed, which is well
+	_, err = f.Write(text)
+	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	return nil
+}

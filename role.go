@@ -1,0 +1,172 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/netip"
+	"reflect"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/spf13/cobra"
+
+	"github.com/lindero/lindero/core"
+	"github.com/lindero/lindero/edge"
+	"github.com/lindero/lindero/relay"
+)
+
+// A processConfig is what the file of every process has, whatever its role.
+type processConfig struct {
+	Role    string     `yaml:"role"`    // edge, relay, core or up: a file says what it is for
+	Metrics string     `yaml:"metrics"` // addr:port of /metrics and its kin, or off
+	Log     slog.Level `yaml:"log"`     // debug, info, warn or error
+}
+
+const defaultMetrics = "127.0.0.1:9464"
+
+func (c processConfig) validate(role string) []error {
+	var errs []error
+	if c.Role != role {
+		errs = append(errs, fmt.Errorf("role: must be %q in this file, not %q", role, c.Role))
+	}
+	if c.Metrics != "off" {
+		if _, err := netip.ParseAddrPort(c.Metrics); err != nil {
+			errs = append(errs, fmt.Errorf("metrics: %q is neither an address and port nor off", c.Metrics))
+		}
+	}
+	return errs
+}
+
+func (c processConfig) logger(out io.Writer) *slog.Logger {
+	return slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: c.Log}))
+}
+
+// A roleFile is the configuration file of one role.
+type roleFile[C interface{ Validate() error }] struct {
+	Process processConfig `yaml:",inline"`
+	Config  C             `yaml:",inline"`
+
+	role string
+}
+
+// Validate reports every fault at once; readConfig calls it.
+func (f *roleFile[C]) Validate() error {
+	return errors.Join(append(f.Process.validate(f.role), f.Config.Validate())...)
+}
+
+func newRoleFile[C interface{ Validate() error }](role string, defaults C) *roleFile[C] {
+	return &roleFile[C]{Process: processConfig{Metrics: defaultMetrics}, Config: defaults, role: role}
+}
+
+func edgeFile() *roleFile[edge.Config]   { return newRoleFile("edge", edge.DefaultConfig()) }
+func relayFile() *roleFile[relay.Config] { return newRoleFile("relay", relay.DefaultConfig()) }
+func coreFile() *roleFile[core.Config]   { return newRoleFile("core", core.DefaultConfig()) }
+
+// The constructors of the roles, as parts.
+
+func buildEdge(c edge.Config, log *slog.Logger, reg prometheus.Registerer) (part, error) {
+	e, err := edge.New(c, log.With("role", "edge"), reg)
+	if err != nil {
+		return part{}, err
+	}
+	return part{"edge", e.Run, e.Ready}, nil
+}
+
+func buildRelay(c relay.Config, log *slog.Logger, reg prometheus.Registerer) (part, error) {
+	r, err := relay.New(c, log.With("role", "relay"), reg)
+	if err != nil {
+		return part{}, err
+	}
+	return part{"relay", r.Run, r.Ready}, nil
+}
+
+func buildCore(c core.Config, log *slog.Logger, reg prometheus.Registerer) (part, error) {
+	k, err := core.New(c, log.With("role", "core"), reg)
+	if err != nil {
+		return part{}, err
+	}
+	return part{"core", k.Run, k.Ready}, nil
+}
+
+func newEdgeCommand() *cobra.Command {
+	return roleCommand(edgeFile, buildEdge, "edge", "The session border controller: the only SIP a stranger can reach")
+}
+
+func newRelayCommand() *cobra.Command {
+	return roleCommand(relayFile, buildRelay, "relay", "Moves the audio between phones and the inside")
+}
+
+func newCoreCommand() *cobra.Command {
+	return roleCommand(coreFile, buildCore, "core", "Registers phones and decides what calls do")
+}
+
+func roleCommand[C interface{ Validate() error }](file func() *roleFile[C], build func(C, *slog.Logger, prometheus.Registerer) (part, error), role, short string) *cobra.Command {
+	var path string
+	cmd := &cobra.Command{
+		Use:   role + " --config FILE",
+		Short: short,
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			f := file()
+			if err := readConfig(path, f); err != nil {
+				return err
+			}
+			log := f.Process.logger(cmd.ErrOrStderr())
+			return serveRoles(cmd.Context(), log, f.Process.Metrics, settingsOf(f, plainKey), func(reg prometheus.Registerer) ([]part, error) {
+				p, err := build(f.Config, log, reg)
+				return []part{p}, err
+			}, func() { log.Info("serving", "role", role, "version", version) })
+		},
+	}
+	cmd.Flags().StringVar(&path, "config", "", "the role's configuration file")
+	if err := cmd.MarkFlagRequired("config"); err != nil {
+		panic(err) // the flag is defined one line above
+	}
+	return cmd
+}
+
+// serveRoles builds parts and runs them with the health server of the process
+// beside them. settings explain which key or flag chose an address.
+func serveRoles(ctx context.Context, log *slog.Logger, metrics string, settings []setting, build func(prometheus.Registerer) ([]part, error), started func()) error {
+	var health *healthServer
+	if metrics != "off" {
+		var err error
+		if health, err = newHealthServer(metrics); err != nil {
+			return explainListen(err, settings)
+		}
+		defer health.close()
+	}
+	reg := newRegistry()
+	parts, err := build(reg)
+	if err != nil {
+		return explainListen(err, settings)
+	}
+	g := &group{parts: parts, health: health, log: log}
+	if health != nil {
+		health.start(reg, g.ready)
+	}
+	return g.serve(ctx, started)
+}
+
+func plainKey(path string) string { return path + " in the configuration" }
+
+// settingsOf lists the addresses of a configuration with the names by which a
+// person changes them.
+func settingsOf(config any, name func(path string) string) []setting {
+	var all []setting
+	collectSettings(reflect.ValueOf(config).Elem(), name, &all)
+	return all
+}
+
+func collectSettings(v reflect.Value, name func(string) string, all *[]setting) {
+	fields := map[string]reflect.Value{}
+	fieldsOf(v, fields)
+	for _, key := range sortedKeys(fields) {
+		text := fmt.Sprint(fields[key].Interface())
+		if at, err := netip.ParseAddrPort(text); err == nil {
+			*all = append(*all, setting{name(key), at})
+		}
+	}
+}

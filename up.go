@@ -1,0 +1,257 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/lindero/lindero/core"
+	"github.com/lindero/lindero/edge"
+	"github.com/lindero/lindero/relay"
+)
+
+// An upConfig is how all roles in one process find each other and are found. Each
+// key of it is a flag of `lindero up` too.
+type upConfig struct {
+	Data       string          `yaml:"data"`
+	SIP        netip.AddrPort  `yaml:"sip"`
+	SIPS       netip.AddrPort  `yaml:"sips"`
+	Advertise  netip.Addr      `yaml:"advertise"`
+	Media      netip.Addr      `yaml:"media"`
+	MediaPorts relay.PortRange `yaml:"media_ports"`
+	Inside     netip.AddrPort  `yaml:"inside"`
+	Core       netip.AddrPort  `yaml:"core_sip"`
+	NG         netip.AddrPort  `yaml:"ng"`
+	VoicePorts string          `yaml:"voice_ports"`
+}
+
+// An upFile is the file of `lindero up`: its own keys, and for whoever wants
+// more, what a role's own file could say, under the name of the role.
+type upFile struct {
+	Process processConfig `yaml:",inline"`
+	Up      upConfig      `yaml:",inline"`
+	Edge    edge.Config   `yaml:"edge"`
+	Relay   relay.Config  `yaml:"relay"`
+	Core    core.Config   `yaml:"core"`
+}
+
+func defaultUp() upConfig {
+	local := func(port uint16) netip.AddrPort {
+		return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), port)
+	}
+	return upConfig{
+		Data: "./data", SIP: local(5060), SIPS: local(5061), Inside: local(5065), Core: local(5070), NG: local(2223),
+		MediaPorts: relay.DefaultConfig().MediaPorts, VoicePorts: core.DefaultConfig().MediaPorts,
+	}
+}
+
+func newUpFile() *upFile {
+	return &upFile{
+		Process: processConfig{Role: "up", Metrics: defaultMetrics},
+		Up:      defaultUp(),
+		Edge:    edge.DefaultConfig(), Relay: relay.DefaultConfig(), Core: core.DefaultConfig(),
+	}
+}
+
+// flags defines one flag for each key.
+func (f *upFile) flags(set *pflag.FlagSet) {
+	c := &f.Up
+	set.StringVar(&c.Data, "data", c.Data, "`directory` of the database, keys and demo accounts; made when missing")
+	set.TextVar(&c.SIP, "sip", c.SIP, "`addr:port` where phones reach SIP over UDP and TCP")
+	set.TextVar(&c.SIPS, "sips", c.SIPS, "`addr:port` where phones reach SIP over TLS; empty for none")
+	set.TextVar(&c.Advertise, "advertise", c.Advertise, "public `IP` address, when it is another than that of --sip (1:1 NAT)")
+	set.TextVar(&c.Media, "media", c.Media, "`IP` address where phones send audio (default the one of --sip)")
+	set.TextVar(&c.MediaPorts, "media-ports", c.MediaPorts, "UDP `ports` of the relay")
+	set.TextVar(&c.Inside, "inside", c.Inside, "`addr:port` of the edge's inside, for core")
+	set.TextVar(&c.Core, "core", c.Core, "`addr:port` of core, for the edge")
+	set.TextVar(&c.NG, "ng", c.NG, "`addr:port` of the relay's control, for the edge")
+	set.StringVar(&c.VoicePorts, "voice-ports", c.VoicePorts, "UDP `ports` of core's own voice")
+	set.StringVar(&f.Process.Metrics, "metrics", f.Process.Metrics, "`addr:port` where /metrics, /healthz, /readyz and /debug/pprof are, or off")
+}
+
+func newUpCommand() *cobra.Command {
+	var path string
+	shown := newUpFile() // what --help shows, and what the flags are parsed into
+	cmd := &cobra.Command{
+		Use:   "up",
+		Short: "Edge, relay and core in one process, with a demo company",
+		Long: `up runs all roles in one process over the same protocols they use apart. It needs
+no privileges. On an empty data directory it makes a demo company and prints its
+accounts; later starts keep what is there.
+
+A file given by --config has "role: up", the flags as keys (with _ for -; the flag
+--core is the key core_sip), and under edge, relay and core whatever those roles'
+own files may say. Flags win over the file.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var text []byte
+			if path != "" {
+				var err error
+				if text, err = os.ReadFile(path); err != nil {
+					return fmt.Errorf("reading the configuration: %w", err)
+				}
+			}
+			f, err := readUp(path, text, cmd.Flags())
+			if err != nil {
+				return err
+			}
+			return f.run(cmd)
+		},
+	}
+	shown.flags(cmd.Flags())
+	cmd.Flags().StringVar(&path, "config", "", "`file` with these settings and more")
+	return cmd
+}
+
+// readUp puts together the defaults, the file and the flags that were given, in
+// that order, then what follows from them for each role, over which the file's
+// sections for the roles have the last word. text and given may be nil.
+func readUp(path string, text []byte, given *pflag.FlagSet) (*upFile, error) {
+	f := newUpFile()
+	if text != nil {
+		f.Process.Role = "" // the file must say it
+		first := newUpFile()
+		if _, err := decodeOver(path, text, first); err != nil {
+			return nil, err
+		}
+		f.Up, f.Process.Metrics = first.Up, first.Process.Metrics // its faults come up again below
+	}
+	if given != nil {
+		own := pflag.NewFlagSet("up", pflag.ContinueOnError)
+		f.flags(own)
+		given.Visit(func(flag *pflag.Flag) {
+			if own.Lookup(flag.Name) != nil {
+				_ = own.Set(flag.Name, flag.Value.String()) // it was parsed once already
+			}
+		})
+	}
+	f.derive()
+	if text == nil {
+		return f, f.Validate()
+	}
+	up, metrics := f.Up, f.Process.Metrics
+	d, err := decodeOver(path, text, f)
+	if err != nil {
+		return nil, err
+	}
+	f.Up, f.Process.Metrics = up, metrics
+	d.validate(f)
+	return f, d.err()
+}
+
+// derive fills in what the settings of up mean for each role.
+func (f *upFile) derive() {
+	up, in := f.Up, func(name string) string { return filepath.Join(f.Up.Data, name) }
+	loopback := netip.AddrFrom4([4]byte{127, 0, 0, 1})
+
+	f.Edge.Name = "edge"
+	f.Edge.SIP, f.Edge.SIPS, f.Edge.Advertise, f.Edge.Inside = up.SIP, up.SIPS, up.Advertise, up.Inside
+	f.Edge.Core = []netip.AddrPort{up.Core}
+	f.Edge.Relays = []edge.Relay{{ID: "relay", NG: up.NG}}
+	f.Edge.KeyFile = in("edge.key")
+	f.Edge.TLS.Cert, f.Edge.TLS.Key = in("tls.crt"), in("tls.key")
+
+	f.Relay.ID, f.Relay.NG, f.Relay.MediaPorts = "relay", up.NG, up.MediaPorts
+	f.Relay.External, f.Relay.Internal = up.media(), relay.Interface{Bind: loopback}
+
+	f.Core.SIP, f.Core.Database, f.Core.KeyFile = up.Core, "sqlite:"+in("lindero.db"), in("core.key")
+	f.Core.Media, f.Core.MediaPorts = loopback, up.VoicePorts
+}
+
+// media is the relay's outside: where it binds, and what phones are told.
+func (c upConfig) media() relay.Interface {
+	i := relay.Interface{Bind: c.Media}
+	if !i.Bind.IsValid() {
+		i.Bind = c.SIP.Addr()
+	}
+	if c.Advertise != i.Bind {
+		i.Advertise = c.Advertise
+	}
+	return i
+}
+
+// Validate reports every fault at once.
+func (f *upFile) Validate() error {
+	errs := f.Process.validate("up")
+	fail := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if f.Up.Data == "" {
+		fail("data: required")
+	}
+	if f.Up.SIP.Addr().IsUnspecified() && !f.Up.Advertise.IsValid() {
+		fail("advertise: required when sip is %v: phones must be told one address", f.Up.SIP)
+	}
+	if f.Up.SIP.Addr().IsUnspecified() && !f.Up.Media.IsValid() {
+		fail("media: required when sip is %v: the relay sends from one address", f.Up.SIP)
+	}
+	return errors.Join(append(errs,
+		prefixed("edge.", f.Edge.Validate()), prefixed("relay.", f.Relay.Validate()), prefixed("core.", f.Core.Validate()))...)
+}
+
+// prefixed puts prefix before every line of err.
+func prefixed(prefix string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return errors.New(prefix + strings.ReplaceAll(err.Error(), "\n", "\n"+prefix))
+}
+
+// run serves until the command's context ends.
+func (f *upFile) run(cmd *cobra.Command) error {
+	ctx, log := cmd.Context(), f.Process.logger(cmd.ErrOrStderr())
+	dir, err := openDataDir(f.Up.Data)
+	if err != nil {
+		return err
+	}
+	defer dir.close()
+	if err := dir.ensureCertificate(f.Up.SIP.Addr(), f.Up.Advertise); err != nil {
+		return err
+	}
+	demo, err := dir.ensureDemo(ctx, f.Core.Database)
+	if err != nil {
+		return err
+	}
+	var border *edge.Edge
+	build := func(reg prometheus.Registerer) (parts []part, err error) {
+		parts, border, err = f.build(log, reg)
+		return parts, err
+	}
+	return serveRoles(ctx, log, f.Process.Metrics, settingsOf(f, upName), build, func() {
+		if err := dir.announce(cmd.OutOrStdout(), demo, border.Addresses(), f.Up.Advertise); err != nil {
+			log.Error("announcing the demo", "err", err)
+		}
+	})
+}
+
+// build makes the three roles, the callee of each connection before its caller,
+// and lists them in the order in which they end.
+func (f *upFile) build(log *slog.Logger, reg prometheus.Registerer) (parts []part, border *edge.Edge, err error) {
+	r, err := buildRelay(f.Relay, log, reg)
+	if err != nil {
+		return nil, nil, err
+	}
+	k, err := buildCore(f.Core, log, reg)
+	if err != nil {
+		return nil, nil, err
+	}
+	border, err = edge.New(f.Edge, log.With("role", "edge"), reg)
+	if err != nil {
+		return nil, nil, err
+	}
+	return []part{k, {"edge", border.Run, border.Ready}, r}, border, nil
+}
+
+// upName is the flag for a key of up's file.
+func upName(key string) string {
+	if key == "core_sip" {
+		key = "core"
+	}
+	return "--" + strings.ReplaceAll(key, "_", "-")
+}
