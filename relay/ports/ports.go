@@ -1,0 +1,159 @@
+// Package ports lends pairs of media ports, an even one for RTP and the odd one
+// above it for RTCP, and lets them rest when they come back: a new call must not
+// inherit a port to which somebody still sends the old one's audio. It opens and
+// closes the sockets through forward's table and knows nothing of calls.
+package ports
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"sync"
+	"time"
+)
+
+// ErrNone is returned when no port is free, resting ones not counted.
+var ErrNone = errors.New("ports: none free")
+
+// Sockets opens and closes local addresses; forward.Userspace does.
+type Sockets interface {
+	Open(local netip.AddrPort) error
+	Close(local netip.AddrPort) error
+	// Arrived is when a packet last came to local from the peer of its last call,
+	// after that call; zero when none has.
+	Arrived(local netip.AddrPort) time.Time
+}
+
+// A Pair is two neighbouring ports of one address.
+type Pair struct{ RTP, RTCP netip.AddrPort }
+
+// Valid says whether p was lent: the zero Pair was not.
+func (p Pair) Valid() bool { return p.RTP.IsValid() }
+
+const (
+	// A peer that never stops sending must not keep a port for ever.
+	mostRests = 10
+	// Ports may be taken by other programs. So many are tried before giving up.
+	tries = 64
+)
+
+// A Pool is the ports of one address. Its methods may be called from any
+// goroutine, Sweep from one at a time.
+type Pool struct {
+	addr    netip.Addr
+	rest    time.Duration
+	sockets Sockets
+
+	mu      sync.Mutex // guards the fields below
+	free    []uint16   // even ports, the one unused for longest first; begins shuffled, so that ports cannot be guessed
+	resting []resting  // the one returned first, first
+	lent    int
+	closing []Pair // opened by half; Sweep closes what is open of them
+}
+
+type resting struct {
+	pair  Pair
+	since time.Time
+}
+
+// NewPool makes a pool of the pairs within low and high, both included.
+func NewPool(addr netip.Addr, low, high uint16, rest time.Duration, sockets Sockets) *Pool {
+	p := &Pool{addr: addr, rest: rest, sockets: sockets}
+	for port := int(low) + int(low)%2; port+1 <= int(high); port += 2 {
+		p.free = append(p.free, uint16(port))
+	}
+	rand.Shuffle(len(p.free), func(i, j int) { p.free[i], p.free[j] = p.free[j], p.free[i] })
+	return p
+}
+
+// Lend opens both sockets of a free pair. A port that another program has is
+// passed over.
+func (p *Pool) Lend() (Pair, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var last error
+	for range min(tries, len(p.free)) {
+		port := p.free[0]
+		p.free = p.free[1:]
+		pair := Pair{netip.AddrPortFrom(p.addr, port), netip.AddrPortFrom(p.addr, port+1)}
+		if last = p.sockets.Open(pair.RTP); last != nil {
+			p.free = append(p.free, port)
+			continue
+		}
+		if last = p.sockets.Open(pair.RTCP); last != nil {
+			p.closing = append(p.closing, pair) // Close may wait, so not under the lock
+			continue
+		}
+		p.lent++
+		return pair, nil
+	}
+	if last != nil {
+		return Pair{}, fmt.Errorf("%w at %v: %w", ErrNone, p.addr, last)
+	}
+	return Pair{}, fmt.Errorf("%w at %v", ErrNone, p.addr)
+}
+
+// Return takes a pair back. Its sockets stay open and its rest begins at now.
+func (p *Pool) Return(pair Pair, now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.lent--
+	p.resting = append(p.resting, resting{pair, now})
+}
+
+// Sweep closes the sockets of pairs that have rested, and frees them. A pair to
+// which its last peer still sends rests on, at most ten times as long. As Close
+// may, Sweep waits for packets on their way.
+func (p *Pool) Sweep(now time.Time) {
+	p.mu.Lock()
+	var done []Pair
+	kept := p.resting[:0]
+	for _, r := range p.resting {
+		if p.rested(r, now) {
+			done = append(done, r.pair)
+		} else {
+			kept = append(kept, r)
+		}
+	}
+	clear(p.resting[len(kept):])
+	p.resting = kept
+	done = append(done, p.closing...)
+	p.closing = nil
+	p.mu.Unlock()
+
+	for _, pair := range done {
+		// Of a pair opened by half one address is not open, which is no fault.
+		_ = p.sockets.Close(pair.RTP)
+		_ = p.sockets.Close(pair.RTCP)
+	}
+
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, pair := range done {
+		p.free = append(p.free, pair.RTP.Port())
+	}
+}
+
+func (p *Pool) rested(r resting, now time.Time) bool {
+	age := now.Sub(r.since)
+	if age < p.rest {
+		return false
+	}
+	if age >= mostRests*p.rest {
+		return true
+	}
+	for _, local := range []netip.AddrPort{r.pair.RTP, r.pair.RTCP} {
+		if at := p.sockets.Arrived(local); !at.IsZero() && now.Sub(at) < p.rest {
+			return false
+		}
+	}
+	return true
+}
+
+// Counts is how many pairs are free, lent and resting.
+func (p *Pool) Counts() (free, lent, rest int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.free), p.lent, len(p.resting) + len(p.closing)
+}

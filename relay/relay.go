@@ -1,0 +1,136 @@
+// Package relay moves the audio of calls. It lends ports by NG commands, rewrites
+// SDP so that both sides send here, learns where each side really is, and repeats
+// packets. It knows no SIP, no tenants and no keys: those who speak to it are
+// edges on a private network, and SRTP ends there.
+//
+//	NG datagram → handle (ng.go) → call.Registry: tags, ports, SDP → forward.Table
+//	RTP packet  → forward: leg? source? RTP? → the other side; unknown source → call.Learn
+package relay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/lindero/lindero/relay/call"
+	"github.com/lindero/lindero/relay/forward"
+	"github.com/lindero/lindero/relay/ports"
+	"github.com/lindero/lindero/wire/ng"
+)
+
+// A Relay is one relay.
+type Relay struct {
+	log    *slog.Logger
+	ng     *net.UDPConn
+	table  *forward.Userspace
+	pools  map[netip.Addr]*ports.Pool // by the address they are of
+	calls  *call.Registry
+	meters *meters
+	ready  atomic.Bool
+}
+
+// Addresses are where a relay listens.
+type Addresses struct{ NG netip.AddrPort }
+
+// sweepEvery is how often calls and resting ports are looked at.
+const sweepEvery = time.Second
+
+// New opens the NG socket and registers metrics. cfg must be valid. Run does the
+// rest; a Relay that is not run should be closed.
+func New(cfg Config, log *slog.Logger, reg prometheus.Registerer) (*Relay, error) {
+	conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(cfg.NG))
+	if err != nil {
+		return nil, fmt.Errorf("relay: ng %v (choose another with the key ng): %w", cfg.NG, err)
+	}
+	// The default is a few hundred offers; a burst after a failover is more.
+	_ = conn.SetReadBuffer(4 << 20)
+	r := &Relay{log: log.With("relay", cfg.ID), ng: conn, pools: make(map[netip.Addr]*ports.Pool)}
+	faces := []struct {
+		name string
+		face Interface
+	}{{"external", cfg.External}, {"internal", cfg.Internal}}
+	span := int(cfg.MediaPorts.High) - int(cfg.MediaPorts.Low) + 1
+	r.table, err = forward.NewUserspace(span*len(faces), func(local, from netip.AddrPort) bool {
+		return r.calls.Learn(local, from)
+	})
+	if err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("relay: %w", err)
+	}
+	setup := call.Config{
+		MaxCalls: cfg.MaxCalls, Idle: time.Duration(cfg.Idle), Latch: time.Duration(cfg.LatchWindow), Log: r.log,
+	}
+	for _, f := range faces {
+		bind := f.face.Bind
+		if r.pools[bind] == nil {
+			r.pools[bind] = ports.NewPool(bind, cfg.MediaPorts.Low, cfg.MediaPorts.High, time.Duration(cfg.PortRest), r.table)
+		}
+		setup.Interfaces = append(setup.Interfaces, call.Interface{
+			Name: f.name, Bind: bind, Advertise: f.face.Advertised(), Pool: r.pools[bind],
+		})
+	}
+	r.calls = call.New(setup, r.table)
+	r.meters = newMeters(r)
+	if err := reg.Register(r.meters); err != nil {
+		return nil, errors.Join(fmt.Errorf("relay: metrics: %w", err), r.Close())
+	}
+	return r, nil
+}
+
+// Close closes what New opened, of a Relay that is not run.
+func (r *Relay) Close() error {
+	r.table.Release()
+	return r.ng.Close()
+}
+
+// Addresses says where the relay listens.
+func (r *Relay) Addresses() Addresses {
+	return Addresses{NG: r.ng.LocalAddr().(*net.UDPAddr).AddrPort()}
+}
+
+// Ready is nil while the relay takes calls.
+func (r *Relay) Ready() error {
+	if !r.ready.Load() {
+		return errors.New("relay: not running")
+	}
+	return nil
+}
+
+// Run serves until ctx ends, then closes all sockets. It may be called once.
+func (r *Relay) Run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return r.table.Run(ctx) })
+	group.Go(func() error { return ng.Serve(ctx, r.ng, r.log, r.handle) })
+	group.Go(func() error { r.sweep(ctx); return nil })
+	r.ready.Store(true)
+	defer r.ready.Store(false)
+	r.log.Info("relay serves", "ng", r.Addresses().NG.String(), "forwarding", "user space")
+	if err := group.Wait(); err != nil {
+		return fmt.Errorf("relay: %w", err)
+	}
+	return nil
+}
+
+func (r *Relay) sweep(ctx context.Context) {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case now := <-tick.C:
+			r.calls.Sweep(now)
+			for _, p := range r.pools {
+				p.Sweep(now)
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
