@@ -3,6 +3,7 @@ package transport
 import (
 	"net"
 	"net/netip"
+	"strconv"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -50,6 +51,9 @@ func bindTowards(raw syscall.RawConn, remote netip.AddrPort) netip.AddrPort {
 func zone(addr netip.Addr) uint32 {
 	if addr.Zone() == "" {
 		return 0
+	}
+	if n, err := strconv.ParseUint(addr.Zone(), 10, 32); err == nil {
+		return uint32(n)
 	}
 	i, err := net.InterfaceByName(addr.Zone())
 	if err != nil {

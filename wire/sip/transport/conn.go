@@ -28,7 +28,7 @@ type conn struct {
 	half   atomic.Int64 // of the first byte of a message that is not whole; 0 when there is none
 	pinged atomic.Int64 // of our ping that no byte has followed; 0 when there is none
 
-	mu     sync.Mutex // guards the fields below; never held while calling out
+	mu     sync.Mutex // guards the fields below; taken after Stack.mu, never held while calling out
 	err    error      // why it is closed; nil while it lives
 	cancel func()     // stops dialling
 	out    *outbox    // nil before there is a socket

@@ -58,6 +58,40 @@ func TestConnectAndReuse(t *testing.T) {
 	}
 }
 
+// What we dialled stays, however silent: core is a call away at any time.
+func TestDialledConnectionsStay(t *testing.T) {
+	for _, any := range []string{"127.0.0.1:0", "[::1]:0"} {
+		coreIn := newInbox()
+		core := transport.New(transport.Config{Idle: -1}, coreIn)
+		addr, err := core.Listen(transport.TCP, netip.MustParseAddrPort(any), nil)
+		if err != nil {
+			t.Skipf("no %s here: %v", any, err)
+		}
+		run(t, core)
+		const idle = 50 * time.Millisecond
+		edge, edgeIn, other := server(t, transport.TCP, transport.Config{Idle: idle})
+		f, err := edge.Connect(transport.TCP, addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		edge.Send(f, []byte(options(1, "")))
+		back := coreIn.message(t).flow
+		if back.Remote != f.Local || back.Local != f.Remote {
+			t.Errorf("we see %+v, the peer %+v", f, back)
+		}
+		for range 3 { // others are closed for their silence
+			dial(t, other)
+			if e := edgeIn.end(t); e.flow == f || e.err != transport.ErrIdle {
+				t.Fatalf("%+v closed because %v", e.flow, e.err)
+			}
+		}
+		edge.Send(f, []byte(options(2, "")))
+		if g := coreIn.message(t); g.flow != back {
+			t.Errorf("the second message came by %+v", g.flow)
+		}
+	}
+}
+
 // Connect before Run works too; nothing is read before.
 func TestConnectBeforeRun(t *testing.T) {
 	_, coreIn, addr := server(t, transport.TCP, transport.Config{})

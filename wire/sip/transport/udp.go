@@ -36,6 +36,7 @@ type udpListener struct {
 	index uint8
 	local netip.AddrPort
 	socks []*net.UDPConn
+	out   *sender // by the first of socks
 }
 
 func (s *Stack) listenUDP(addr netip.AddrPort, index uint8) (listener, error) {
@@ -51,6 +52,10 @@ func (s *Stack) listenUDP(addr netip.AddrPort, index uint8) (listener, error) {
 		if i == 0 {
 			addr = addrPort(sock.LocalAddr())
 			l.local = addr
+			if l.out, err = newSender(sock); err != nil {
+				l.close()
+				return nil, err
+			}
 			if s.cfg.Readers > 1 {
 				if err := sharePort(sock); err != nil {
 					l.close()
@@ -164,7 +169,7 @@ func (s *Stack) sendUDP(f Flow, data []byte) error {
 	if l == nil {
 		return ErrFlowGone
 	}
-	if _, err := l.socks[0].WriteToUDPAddrPort(data, f.Remote); err != nil {
+	if err := l.out.send(data, f.Remote); err != nil {
 		s.count.sendErrors.Add(1)
 		if errors.Is(err, net.ErrClosed) {
 			return ErrFlowGone

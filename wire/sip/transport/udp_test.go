@@ -200,6 +200,55 @@ func TestUDPListenerLost(t *testing.T) {
 	}
 }
 
+// The packet path does not allocate: read, hand on, send.
+func TestUDPDoesNotAllocate(t *testing.T) {
+	echo := &echoer{}
+	s := transport.New(transport.Config{}, echo)
+	echo.stack = s
+	addr := listen(t, s, transport.UDP)
+	run(t, s)
+	peer := udpPeer(t, "udp4", "127.0.0.1:0")
+	m, buf := []byte(large(800)), make([]byte, 1<<16)
+	n := testing.AllocsPerRun(1000, func() {
+		if _, err := peer.WriteToUDPAddrPort(m, addr); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := peer.ReadFromUDPAddrPort(buf); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if n != 0 {
+		t.Errorf("a message allocates %v times", n)
+	}
+}
+
+// Sending fails for a reason, and not for long.
+func TestUDPSendFails(t *testing.T) {
+	s, in, addr := server(t, transport.UDP, transport.Config{})
+	peer := udpPeer(t, "udp4", "127.0.0.1:0")
+	f, err := s.Connect(transport.UDP, peer.LocalAddr().(*net.UDPAddr).AddrPort())
+	if err != nil {
+		t.Fatal(err)
+	}
+	six := f
+	six.Remote = netip.MustParseAddrPort("[::1]:5060")
+	for what, err := range map[string]error{
+		"over 64 KB": s.Send(f, make([]byte, 1<<16)), "nothing": s.Send(f, nil),
+		"other family": s.Send(six, []byte("x")), "to nobody": s.Send(transport.Flow{Protocol: transport.UDP}, []byte("x")),
+	} {
+		if err == nil {
+			t.Errorf("%s: sent", what)
+		}
+	}
+	if n := s.Stats().SendErrors; n != 4 {
+		t.Errorf("counted %d errors", n)
+	}
+	peer.WriteToUDPAddrPort([]byte(options(1, "")), addr)
+	if err := s.Send(in.message(t).flow, []byte("fine")); err != nil {
+		t.Error(err)
+	}
+}
+
 func BenchmarkUDP(b *testing.B) {
 	for _, size := range []int{400, 1200} {
 		b.Run(fmt.Sprint(size), func(b *testing.B) {
