@@ -1,7 +1,5 @@
 package sip
 
-import "bytes"
-
 // Classes of bytes in RFC 3261 §25.1.
 const (
 	tokenByte uint8 = 1 << iota // may stand in a token
@@ -129,9 +127,9 @@ func ParseInt(b []byte) (n uint32, ok bool) {
 
 // parseCSeq reads CSeq (RFC 3261 §20.16, §8.1.1.5: below 2^31).
 func parseCSeq(b []byte) (n uint32, method []byte, ok bool) {
-	i := bytes.IndexAny(b, " \t\r\n")
-	if i < 0 {
-		return 0, nil, false
+	i := 0
+	for i < len(b) && !space(b[i]) {
+		i++
 	}
 	n, ok = ParseInt(b[:i])
 	method = trimLeft(b[i:])

@@ -15,8 +15,8 @@ type NameAddr struct {
 	Params  []byte // after the address, beginning with ';' or empty
 }
 
-// ParseNameAddr reads one value. It does not look into the URI; the parameters
-// are checked. "*" is an error: Contact's readers ask for it first.
+// ParseNameAddr reads one value. Of the URI it checks only that nothing foreign
+// stands in it, of the parameters all. "*" is an error: Contact's readers ask for it first.
 func ParseNameAddr(value []byte) (NameAddr, error) {
 	n, _, err := parseNameAddr(value)
 	return n, err
@@ -37,8 +37,13 @@ func parseNameAddr(value []byte) (n NameAddr, angle bool, err error) {
 		if open == len(b) || b[open] != '<' {
 			return NameAddr{}, false, errNameAddr
 		}
-	} else if open = bytes.IndexAny(b, "<:"); open < 0 {
-		return NameAddr{}, false, errNameAddr
+	} else {
+		for open < len(b) && b[open] != '<' && b[open] != ':' {
+			open++
+		}
+		if open == len(b) {
+			return NameAddr{}, false, errNameAddr
+		}
 	}
 	if b[open] == ':' {
 		n, err = bareAddr(b)
@@ -47,12 +52,12 @@ func parseNameAddr(value []byte) (n NameAddr, angle bool, err error) {
 	if n.Display == nil {
 		// Display names out of non-token characters are common and harmless, but
 		// not those that other readers would split the value at.
-		if n.Display = trim(b[:open]); bytes.IndexAny(n.Display, "\",;>") >= 0 {
+		if n.Display = trim(b[:open]); len(n.Display) > 0 && bytes.IndexAny(n.Display, "\",;>") >= 0 {
 			return NameAddr{}, false, errNameAddr
 		}
 	}
 	end := bytes.IndexByte(b[open:], '>')
-	if end < 2 || bytes.IndexAny(b[open+1:open+end], "< \t\r\n\"") >= 0 {
+	if end < 2 || !all(b[open+1:open+end], uriByte) {
 		return NameAddr{}, false, errNameAddr
 	}
 	n.URI, n.Params = b[open+1:open+end], trimLeft(b[open+end+1:])
@@ -70,7 +75,8 @@ func bareAddr(b []byte) (NameAddr, error) {
 		i = len(b)
 	}
 	n := NameAddr{URI: trim(b[:i]), Params: b[i:]}
-	if bytes.IndexByte(n.URI, ':') < 1 || bytes.IndexAny(n.URI, ",?<> \t\r\n\"") >= 0 || !validParams(n.Params, tokenByte) {
+	if bytes.IndexByte(n.URI, ':') < 1 || bytes.IndexByte(n.URI, ',') >= 0 || bytes.IndexByte(n.URI, '?') >= 0 ||
+		!all(n.URI, uriByte) || !validParams(n.Params, tokenByte) {
 		return NameAddr{}, errNameAddr
 	}
 	return n, nil

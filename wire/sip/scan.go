@@ -207,6 +207,9 @@ func bareCR(line []byte) bool {
 // bareNUL allows a NUL only where RFC 3261 §25.1 does: as the second byte of a
 // quoted-pair.
 func bareNUL(line []byte) bool {
+	if bytes.IndexByte(line, 0) < 0 {
+		return false
+	}
 	inside := false
 	for i := 0; i < len(line); i++ {
 		switch line[i] {
