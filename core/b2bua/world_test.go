@@ -272,3 +272,5 @@ func (w *world) count(name string) float64 {
 	}
 	return sum
 }
+
+type addrPort = netip.AddrPort
