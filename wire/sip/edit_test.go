@@ -34,77 +34,81 @@ Z: 2
 
 body`
 
+const head, tail = "Call-ID: x\n", "Z: 2\n"
+
+func setLine(id sip.HeaderID, value string) func(*sip.Editor, *sip.Message) {
+	return func(e *sip.Editor, _ *sip.Message) { e.Set(id, []byte(value)) }
+}
+
 // Each row edits small and says what is different afterwards.
+var edited = map[string]struct {
+	edit     func(e *sip.Editor, m *sip.Message)
+	old, new string
+}{
+	"Request-URI": {func(e *sip.Editor, _ *sip.Message) { e.SetURI([]byte("sip:x@y;z")) }, "sip:a@b SIP", "sip:x@y;z SIP"},
+	"a line goes": {func(e *sip.Editor, m *sip.Message) { e.Remove(m.Index(sip.CallID)) }, head, ""},
+	"all lines with a name go": {func(e *sip.Editor, _ *sip.Message) { e.RemoveAll(sip.Route) },
+		"Route: <sip:r1;lr> ,  \"r, 2\" <sip:r2;lr>\nRoute: <sip:r3;lr>\n", ""},
+	"the first value goes": {func(e *sip.Editor, _ *sip.Message) { e.RemoveFirstValue(sip.Route) }, "<sip:r1;lr> ,  ", ""},
+	"two values go, and the line with them": {func(e *sip.Editor, _ *sip.Message) {
+		e.RemoveFirstValue(sip.Route)
+		e.RemoveFirstValue(sip.Route)
+	}, "Route: <sip:r1;lr> ,  \"r, 2\" <sip:r2;lr>\n", ""},
+	"values go across lines": {func(e *sip.Editor, _ *sip.Message) {
+		for range 5 {
+			e.RemoveFirstValue(sip.Route)
+		}
+	}, "Route: <sip:r1;lr> ,  \"r, 2\" <sip:r2;lr>\nRoute: <sip:r3;lr>\n", ""},
+	"a folded value goes": {func(e *sip.Editor, _ *sip.Message) { e.RemoveFirstValue(sip.Via) },
+		"v: SIP/2.0/UDP 192.0.2.10;branch=z9hG4bK1,\n SIP", "v: SIP"},
+	"a value of a replaced line goes": {func(e *sip.Editor, m *sip.Message) {
+		e.Replace(m.Index(sip.Route), []byte("<sip:n1>, <sip:n2>"))
+		e.RemoveFirstValue(sip.Route)
+	}, "<sip:r1;lr> ,  \"r, 2\" <sip:r2;lr>", "<sip:n2>"},
+	"no value to go":                   {func(e *sip.Editor, _ *sip.Message) { e.RemoveFirstValue(sip.Contact) }, head, head},
+	"a value changes, its name stays":  {func(e *sip.Editor, m *sip.Message) { e.Replace(m.Index(sip.From), []byte("<sip:n>")) }, "From : <sip:c@d>;tag=1", "From : <sip:n>"},
+	"the later of two edits wins":      {func(e *sip.Editor, m *sip.Message) { e.Remove(3); e.Replace(3, []byte("y")) }, head, "Call-ID: y\n"},
+	"the later of two edits wins, too": {func(e *sip.Editor, m *sip.Message) { e.Replace(3, []byte("y")); e.Remove(3) }, head, ""},
+	"a line is set":                    {setLine(sip.CallID, "y"), head, "Call-ID: y\n"},
+	"the first of several is set":      {setLine(sip.Route, "<sip:n>"), "<sip:r1;lr> ,  \"r, 2\" <sip:r2;lr>\nRoute: <sip:r3;lr>\n", "<sip:n>\n"},
+	"an absent line is set":            {setLine(sip.MaxForwards, "69"), tail, tail + "Max-Forwards: 69\n"},
+	"an absent line is set twice": {func(e *sip.Editor, _ *sip.Message) {
+		e.Set(sip.MaxForwards, []byte("69"))
+		e.Set(sip.MaxForwards, []byte("68"))
+	}, tail, tail + "Max-Forwards: 68\n"},
+	"a set line goes again": {func(e *sip.Editor, _ *sip.Message) {
+		e.Set(sip.MaxForwards, []byte("69"))
+		e.RemoveAll(sip.MaxForwards)
+	}, tail, tail},
+	"lines before the first, the last one first": {func(e *sip.Editor, _ *sip.Message) {
+		e.Prepend("Via", []byte("1"))
+		e.InsertBefore(0, "A", []byte("2"))
+		e.Prepend("Via", []byte("3"))
+	}, "v: SIP", "Via: 3\nVia: 1\nA: 2\nv: SIP"},
+	"lines before one, in order": {func(e *sip.Editor, m *sip.Message) {
+		e.InsertBefore(3, "A", []byte("1"))
+		e.InsertBefore(3, "B", []byte("2"))
+		e.InsertBefore(1, "C", []byte("3"))
+	}, "To: <sip:a@b>\nFrom : <sip:c@d>;tag=1\nCall", "C: 3\nTo: <sip:a@b>\nFrom : <sip:c@d>;tag=1\nA: 1\nB: 2\nCall"},
+	"lines before one that goes": {func(e *sip.Editor, m *sip.Message) {
+		e.Remove(3)
+		e.InsertBefore(3, "A", []byte("1"))
+	}, head, "A: 1\n"},
+	"lines at the end": {func(e *sip.Editor, _ *sip.Message) {
+		e.Append("A", []byte("1"))
+		e.Append("B", nil)
+	}, tail, tail + "A: 1\nB: \n"},
+	"a body":               {func(e *sip.Editor, _ *sip.Message) { e.SetBody([]byte("other body")) }, tail + "\nbody", tail + "Content-Length: 10\n\nother body"},
+	"no body":              {func(e *sip.Editor, _ *sip.Message) { e.SetBody(nil) }, tail + "\nbody", tail + "Content-Length: 0\n\n"},
+	"a length for streams": {func(e *sip.Editor, _ *sip.Message) { e.SetLength() }, tail, tail + "Content-Length: 4\n"},
+	"a length after a body": {func(e *sip.Editor, _ *sip.Message) {
+		e.SetBody([]byte("xy"))
+		e.SetLength()
+	}, tail + "\nbody", tail + "Content-Length: 2\n\nxy"},
+}
+
 func TestEditor(t *testing.T) {
-	const head, tail = "Call-ID: x\n", "Z: 2\n"
-	set := func(id sip.HeaderID, value string) func(*sip.Editor, *sip.Message) {
-		return func(e *sip.Editor, _ *sip.Message) { e.Set(id, []byte(value)) }
-	}
-	for name, row := range map[string]struct {
-		edit     func(e *sip.Editor, m *sip.Message)
-		old, new string
-	}{
-		"Request-URI": {func(e *sip.Editor, _ *sip.Message) { e.SetURI([]byte("sip:x@y;z")) }, "sip:a@b SIP", "sip:x@y;z SIP"},
-		"a line goes": {func(e *sip.Editor, m *sip.Message) { e.Remove(m.Index(sip.CallID)) }, head, ""},
-		"all lines with a name go": {func(e *sip.Editor, _ *sip.Message) { e.RemoveAll(sip.Route) },
-			"Route: <sip:r1;lr> ,  \"r, 2\" <sip:r2;lr>\nRoute: <sip:r3;lr>\n", ""},
-		"the first value goes": {func(e *sip.Editor, _ *sip.Message) { e.RemoveFirstValue(sip.Route) }, "<sip:r1;lr> ,  ", ""},
-		"two values go, and the line with them": {func(e *sip.Editor, _ *sip.Message) {
-			e.RemoveFirstValue(sip.Route)
-			e.RemoveFirstValue(sip.Route)
-		}, "Route: <sip:r1;lr> ,  \"r, 2\" <sip:r2;lr>\n", ""},
-		"values go across lines": {func(e *sip.Editor, _ *sip.Message) {
-			for range 5 {
-				e.RemoveFirstValue(sip.Route)
-			}
-		}, "Route: <sip:r1;lr> ,  \"r, 2\" <sip:r2;lr>\nRoute: <sip:r3;lr>\n", ""},
-		"a folded value goes": {func(e *sip.Editor, _ *sip.Message) { e.RemoveFirstValue(sip.Via) },
-			"v: SIP/2.0/UDP 192.0.2.10;branch=z9hG4bK1,\n SIP", "v: SIP"},
-		"a value of a replaced line goes": {func(e *sip.Editor, m *sip.Message) {
-			e.Replace(m.Index(sip.Route), []byte("<sip:n1>, <sip:n2>"))
-			e.RemoveFirstValue(sip.Route)
-		}, "<sip:r1;lr> ,  \"r, 2\" <sip:r2;lr>", "<sip:n2>"},
-		"no value to go":                   {func(e *sip.Editor, _ *sip.Message) { e.RemoveFirstValue(sip.Contact) }, head, head},
-		"a value changes, its name stays":  {func(e *sip.Editor, m *sip.Message) { e.Replace(m.Index(sip.From), []byte("<sip:n>")) }, "From : <sip:c@d>;tag=1", "From : <sip:n>"},
-		"the later of two edits wins":      {func(e *sip.Editor, m *sip.Message) { e.Remove(3); e.Replace(3, []byte("y")) }, head, "Call-ID: y\n"},
-		"the later of two edits wins, too": {func(e *sip.Editor, m *sip.Message) { e.Replace(3, []byte("y")); e.Remove(3) }, head, ""},
-		"a line is set":                    {set(sip.CallID, "y"), head, "Call-ID: y\n"},
-		"the first of several is set":      {set(sip.Route, "<sip:n>"), "<sip:r1;lr> ,  \"r, 2\" <sip:r2;lr>\nRoute: <sip:r3;lr>\n", "<sip:n>\n"},
-		"an absent line is set":            {set(sip.MaxForwards, "69"), tail, tail + "Max-Forwards: 69\n"},
-		"an absent line is set twice": {func(e *sip.Editor, _ *sip.Message) {
-			e.Set(sip.MaxForwards, []byte("69"))
-			e.Set(sip.MaxForwards, []byte("68"))
-		}, tail, tail + "Max-Forwards: 68\n"},
-		"a set line goes again": {func(e *sip.Editor, _ *sip.Message) {
-			e.Set(sip.MaxForwards, []byte("69"))
-			e.RemoveAll(sip.MaxForwards)
-		}, tail, tail},
-		"lines before the first, the last one first": {func(e *sip.Editor, _ *sip.Message) {
-			e.Prepend("Via", []byte("1"))
-			e.InsertBefore(0, "A", []byte("2"))
-			e.Prepend("Via", []byte("3"))
-		}, "v: SIP", "Via: 3\nVia: 1\nA: 2\nv: SIP"},
-		"lines before one, in order": {func(e *sip.Editor, m *sip.Message) {
-			e.InsertBefore(3, "A", []byte("1"))
-			e.InsertBefore(3, "B", []byte("2"))
-			e.InsertBefore(1, "C", []byte("3"))
-		}, "To: <sip:a@b>\nFrom : <sip:c@d>;tag=1\nCall", "C: 3\nTo: <sip:a@b>\nFrom : <sip:c@d>;tag=1\nA: 1\nB: 2\nCall"},
-		"lines before one that goes": {func(e *sip.Editor, m *sip.Message) {
-			e.Remove(3)
-			e.InsertBefore(3, "A", []byte("1"))
-		}, head, "A: 1\n"},
-		"lines at the end": {func(e *sip.Editor, _ *sip.Message) {
-			e.Append("A", []byte("1"))
-			e.Append("B", nil)
-		}, tail, tail + "A: 1\nB: \n"},
-		"a body":               {func(e *sip.Editor, _ *sip.Message) { e.SetBody([]byte("other body")) }, tail + "\nbody", tail + "Content-Length: 10\n\nother body"},
-		"no body":              {func(e *sip.Editor, _ *sip.Message) { e.SetBody(nil) }, tail + "\nbody", tail + "Content-Length: 0\n\n"},
-		"a length for streams": {func(e *sip.Editor, _ *sip.Message) { e.SetLength() }, tail, tail + "Content-Length: 4\n"},
-		"a length after a body": {func(e *sip.Editor, _ *sip.Message) {
-			e.SetBody([]byte("xy"))
-			e.SetLength()
-		}, tail + "\nbody", tail + "Content-Length: 2\n\nxy"},
-	} {
+	for name, row := range edited {
 		t.Run(name, func(t *testing.T) {
 			m := scan(t, wire(small))
 			var e sip.Editor
