@@ -31,6 +31,8 @@ func (d *Duration) UnmarshalText(b []byte) error {
 	return err
 }
 
+func (d Duration) duration() time.Duration { return time.Duration(d) }
+
 // MarshalText writes what UnmarshalText reads.
 func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
 
@@ -62,8 +64,8 @@ func (c Config) Validate() error {
 	_, _, err := portRange(c.MediaPorts)
 	check(err == nil, "media_ports: %v", err)
 	check(c.KeyFile != "", "key_file: required")
-	check(time.Duration(c.RingTime) >= time.Second, "ring_time: at least 1s")
-	minimum, maximum := time.Duration(c.MinExpires), time.Duration(c.MaxExpires)
+	check(c.RingTime.duration() >= time.Second, "ring_time: at least 1s")
+	minimum, maximum := c.MinExpires.duration(), c.MaxExpires.duration()
 	check(minimum >= time.Second && minimum <= time.Hour, "min_expires: between 1s and 1h (RFC 3261 §10.3)")
 	check(maximum >= minimum && maximum <= 24*time.Hour, "max_expires: between min_expires and 24h")
 	return errors.Join(errs...)

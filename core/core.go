@@ -88,7 +88,7 @@ func assemble(ctx context.Context, cfg Config, log *slog.Logger, reg prometheus.
 		guard: guard, metrics: m, flows: newFlows(), tags: maphash.MakeSeed(),
 		workers: newWorkers(workersPerCPU * runtime.GOMAXPROCS(0)),
 		registrar: registrar.New(registrar.Config{
-			MinExpires: time.Duration(cfg.MinExpires), MaxExpires: time.Duration(cfg.MaxExpires)}),
+			MinExpires: cfg.MinExpires.duration(), MaxExpires: cfg.MaxExpires.duration()}),
 	}
 	if c.store, err = store.Open(ctx, cfg.Database); err != nil {
 		return nil, err

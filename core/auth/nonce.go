@@ -30,6 +30,10 @@ func (m *mint) make(realm string, now time.Time) string {
 	var n nonce
 	binary.BigEndian.PutUint64(n[:8], uint64(now.UnixMilli()))
 	_, _ = rand.Read(n[8:]) // never fails: crypto/rand ends the program before it would
+	return m.print(n, realm)
+}
+
+func (m *mint) print(n nonce, realm string) string {
 	var b [len(n) + macSize]byte
 	copy(b[:], n[:])
 	copy(b[len(n):], m.mac(n, realm))

@@ -15,7 +15,7 @@ import (
 func FuzzNonce(f *testing.F) {
 	m := &mint{key: bytes.Repeat([]byte{7}, 32), life: time.Minute}
 	now := time.UnixMilli(1_700_000_000_000)
-	good := m.make(realm, now)
+	good := m.print(nonceAt(now, 1), realm) // the same in every process of the fuzzer
 	for _, s := range []string{good, good[:42], good + "A", good[:42] + "_", strings.Repeat("A", 43), "", "\x00", "=", good + "="} {
 		f.Add(s)
 	}

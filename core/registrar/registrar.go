@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/lindero/lindero/core/tenancy"
@@ -79,6 +80,9 @@ func (r *Registrar) Register(ctx context.Context, req *sip.Message, d tenancy.Te
 // register is the order of RFC 3261 §10.3 from step 5 on. It returns the bindings
 // there are afterwards.
 func (r *Registrar) register(ctx context.Context, req *sip.Message, d tenancy.Terminal, source string, b Bindings) ([]tenancy.Binding, error) {
+	if err := understood(req); err != nil {
+		return nil, err
+	}
 	w, err := r.read(req, source)
 	if err != nil {
 		return nil, err
@@ -95,6 +99,24 @@ func (r *Registrar) register(ctx context.Context, req *sip.Message, d tenancy.Te
 		return after, nil
 	}
 	return after, b.ChangeBindings(ctx, d.ID, change)
+}
+
+// understood refuses what the phone insists on and we do not do (RFC 3261 §8.2.2.3).
+func understood(req *sip.Message) error {
+	var not []byte
+	for i := req.Index(sip.Require); i >= 0; i = req.Next(i) {
+		for v, rest := sip.NextValue(req.Value(i)); v != nil; v, rest = sip.NextValue(rest) {
+			if option := string(v); !strings.EqualFold(option, "path") && !strings.EqualFold(option, "outbound") {
+				not = append(append(not, ", "...), option...)
+			}
+		}
+	}
+	if len(not) == 0 {
+		return nil
+	}
+	no := refuse(420, "")
+	no.Headers = append(append([]byte("Unsupported: "), not[2:]...), "\r\n"...)
+	return no
 }
 
 // A reject is a decision to answer with a failure.

@@ -118,6 +118,10 @@ var dialogues = map[string][]step{
 		{cseq: 6, headers: "Contact: <sip:a@h>;expires=0" + strings.Repeat(",<sip:a@h>;expires=0", 32), want: "400"},
 		{cseq: 7, want: "200"},
 	},
+	"what is required and not done is named": {
+		{cseq: 1, headers: "Require: gruu, Path | Require: x | Contact: <sip:a@h>", want: "420 Unsupported: gruu, x"},
+		{cseq: 2, headers: "Require: path, outbound", want: "200"},
+	},
 	"parameters come back as they were written": {
 		{cseq: 1, headers: "Contact: \"Ana, \\\"the\\\" boss\" <sip:a@h;transport=tcp>;q=0.7;methods=\"INVITE, ACK\";EXPIRES=60;flag",
 			want: "200 <sip:a@h;transport=tcp>;q=0.7;methods=\"INVITE, ACK\";flag;expires=60"},
