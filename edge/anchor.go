@@ -163,8 +163,7 @@ func (e *Edge) offer(w *work, r *record, then func(w *work, r *record, sdp []byt
 			r.Release()
 			return
 		}
-		w.buf = text.splice(w.buf[:0], w.msg.Body, reply.SDP)
-		then(w, r, w.buf)
+		then(w, r, text.splice(nil, w.msg.Body, reply.SDP)) // w.buf is used again before the body is
 	})
 }
 
