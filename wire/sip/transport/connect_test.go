@@ -149,7 +149,7 @@ func TestConnectFails(t *testing.T) {
 // A peer that does not answer the SYN is given up; what waits for it is bounded.
 func TestConnectDeadline(t *testing.T) {
 	addr := deaf(t)
-	s, in, _ := server(t, transport.TCP, transport.Config{Dial: 200 * time.Millisecond, Queue: 10000})
+	s, in, _ := server(t, transport.TCP, transport.Config{Dial: 500 * time.Millisecond, Queue: 10000})
 	f, err := s.Connect(transport.TCP, addr)
 	if err != nil {
 		t.Fatal(err)

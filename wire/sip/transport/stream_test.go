@@ -147,18 +147,18 @@ func TestTCPHalfMessage(t *testing.T) {
 // Whole messages one after the other are no half message, even when each read
 // ends in the middle of one.
 func TestTCPBusyIsNotHalf(t *testing.T) {
-	_, in, addr := server(t, transport.TCP, transport.Config{Half: 100 * time.Millisecond})
+	_, in, addr := server(t, transport.TCP, transport.Config{Half: time.Second})
 	peer := dial(t, addr)
 	m := options(1, "body")
 	rest := ""
-	tick := time.NewTicker(20 * time.Millisecond)
+	tick := time.NewTicker(40 * time.Millisecond)
 	defer tick.Stop()
-	for range 20 { // four times Half
+	for range 30 { // longer than Half
 		write(t, peer, rest+m[:40])
 		rest = m[40:]
 		<-tick.C
 	}
-	for range 19 {
+	for range 29 {
 		in.message(t)
 	}
 	select {
@@ -178,7 +178,7 @@ func TestTCPIdle(t *testing.T) {
 }
 
 func TestTCPPing(t *testing.T) {
-	s, in, addr := server(t, transport.TCP, transport.Config{Pong: 100 * time.Millisecond})
+	s, in, addr := server(t, transport.TCP, transport.Config{Pong: 500 * time.Millisecond})
 	pongs, silent := dial(t, addr), dial(t, addr)
 	write(t, pongs, options(1, ""))
 	good := in.message(t).flow
@@ -213,11 +213,11 @@ func TestTCPPing(t *testing.T) {
 
 // Any byte is as good as a pong (RFC 5626 §4.4.1 asks for one; phones differ).
 func TestTCPPingAnsweredByAMessage(t *testing.T) {
-	s, in, addr := server(t, transport.TCP, transport.Config{Pong: 150 * time.Millisecond})
+	s, in, addr := server(t, transport.TCP, transport.Config{Pong: 600 * time.Millisecond})
 	peer := dial(t, addr)
 	write(t, peer, options(1, ""))
 	f := in.message(t).flow
-	tick := time.NewTicker(50 * time.Millisecond)
+	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for i := range 10 {
 		if err := s.Ping(f); err != nil {

@@ -129,7 +129,7 @@ func TestTLSAcceptedConnectionOfAProvenClientIsReused(t *testing.T) {
 // Who begins a handshake and says no more stops nobody, and not for long (trap 6).
 func TestTLSHalfOpen(t *testing.T) {
 	cert, key, trust := selfSigned(t)
-	s, in, addr := secureServer(t, transport.Config{Handshake: 300 * time.Millisecond}, serverTLS(t, cert, key))
+	s, in, addr := secureServer(t, transport.Config{Handshake: time.Second}, serverTLS(t, cert, key))
 	var silent []net.Conn
 	for i := range 50 {
 		c := dial(t, addr)
@@ -178,7 +178,7 @@ func TestTLSConnectFails(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			in := newInbox()
-			s := transport.New(transport.Config{TLSClient: c.conf, Handshake: 200 * time.Millisecond}, in)
+			s := transport.New(transport.Config{TLSClient: c.conf, Handshake: time.Second}, in)
 			run(t, s)
 			f, err := s.Connect(transport.TLS, c.addr)
 			if err != nil {
