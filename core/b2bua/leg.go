@@ -130,14 +130,19 @@ type accepted struct {
 
 // post runs f on the goroutine of the call that owns the leg by then. It is
 // false when there is none any more.
-func (l *leg) post(f func(*call)) bool { return l.owner.Load().mail.post(l.event(f)) }
+func (l *leg) post(f func(*call)) bool {
+	c := l.owner.Load()
+	return c.mail.post(l.event(c, f))
+}
 
 // offer is post for what a peer can send as often as it likes.
-func (l *leg) offer(f func(*call)) bool { return l.owner.Load().mail.offer(l.event(f)) }
-
-// event makes f an event that finds the leg's owner, should it have changed meanwhile.
-func (l *leg) event(f func(*call)) func() {
+func (l *leg) offer(f func(*call)) bool {
 	c := l.owner.Load()
+	return c.mail.offer(l.event(c, f))
+}
+
+// event makes f an event for c that finds the leg's owner, should it have changed meanwhile.
+func (l *leg) event(c *call, f func(*call)) func() {
 	return func() {
 		if l.owner.Load() != c {
 			l.post(f)

@@ -1,0 +1,339 @@
+package b2bua_test
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/lindero/lindero/core/tenancy"
+)
+
+// notified waits for a NOTIFY, answers it, and returns what it says.
+func (p *phone) notified(want, state string) {
+	p.t.Helper()
+	m := p.expect("NOTIFY")
+	if got := strings.TrimSpace(m.body()); !strings.HasPrefix(got, "SIP/2.0 "+want) {
+		p.t.Errorf("NOTIFY says %q, want %s", got, want)
+	}
+	if got := m.header("Subscription-State"); !strings.HasPrefix(got, state) {
+		p.t.Errorf("Subscription-State is %s, want %s", got, state)
+	}
+	if m.header("Event") != "refer" || m.header("Content-Type") != "message/sipfrag;version=2.0" {
+		p.t.Errorf("NOTIFY is\n%s", m.raw)
+	}
+	p.ok(m)
+}
+
+// refer asks for a transfer and waits until it was taken.
+func (d *dialogue) refer(to string, lines ...string) {
+	d.p.t.Helper()
+	d.request("REFER", "", "", append(lines, "r: "+to)...)
+	d.p.expect("202 REFER")
+	d.p.notified("100", "active")
+}
+
+// swapped answers the re-INVITE that gives a party its new peer, and checks that
+// the description is that of the new one under the o= line of the old.
+func (d *dialogue) swapped(peer, old string) {
+	d.p.t.Helper()
+	m := d.p.expect("INVITE")
+	b := m.body()
+	if !strings.Contains(b, "\r\ns="+peer+"\r\n") || !strings.Contains(b, "a=sendrecv") {
+		d.p.t.Errorf("%s was offered\n%s", d.p.name, b)
+	}
+	if !strings.Contains(b, "\r\no="+old+" 7 ") || strings.Contains(b, " 7 1 IN") {
+		d.p.t.Errorf("the o= line does not go on:\n%s", b)
+	}
+	d.answer(m, 200, describe(d.p.name, 9, "sendrecv"))
+	d.p.expect("ACK")
+}
+
+// TestBlindTransfer has the callee send the caller on to a third phone.
+func TestBlindTransfer(t *testing.T) {
+	w := newWorld(t)
+	a, b, c := w.phone("alice", 1), w.phone("bob", 2), w.phone("carol", 3)
+	da, db := talk(t, a, b)
+	db.reinvite(describe("bob", 2, "sendonly")) // phones hold before they transfer
+	da.answer(a.expect("INVITE"), 200, describe("alice", 2, "recvonly"))
+	db.expect(200)
+	db.ack("")
+	db.refer("<sip:103@demo.lindero.test>", "Referred-By: <sip:102@demo.lindero.test>")
+
+	dc := c.incoming()
+	if got := dc.in.header("From"); !strings.HasPrefix(got, `"User 1" <sip:101@demo.lindero.test>`) {
+		t.Errorf("carol is called by %s", got)
+	}
+	if dc.in.header("Referred-By") != "<sip:102@demo.lindero.test>" || dc.in.body() != describe("alice", 2, "sendrecv") {
+		t.Errorf("carol got\n%s", dc.in.raw)
+	}
+	dc.answer(dc.in, 180, "")
+	b.notified("180", "active")
+	dc.answer(dc.in, 200, describe("carol", 1, "sendrecv"))
+	c.expect("ACK")
+	da.swapped("carol", "bob")
+	b.notified("200", "terminated")
+	b.ok(b.expect("BYE"))
+
+	da.reinvite(describe("alice", 10, "sendonly")) // the new pair is a call like any other
+	m := c.expect("INVITE")
+	if m.body() != describe("alice", 10, "sendonly") {
+		t.Errorf("carol got\n%s", m.body())
+	}
+	dc.answer(m, 200, describe("carol", 2, "recvonly"))
+	if got := da.expect(200).body(); !strings.Contains(got, "s=carol") || !strings.Contains(got, "o=bob 7 ") {
+		t.Errorf("alice got\n%s", got)
+	}
+	da.ack("")
+	dc.request("BYE", "", "")
+	c.expect("200 BYE")
+	a.ok(a.expect("BYE"))
+	cdr := w.cdr(tenancy.OK, 200, "callee")
+	if cdr.CalleeUser != 2 {
+		t.Errorf("the CDR names %d as who answered", cdr.CalleeUser)
+	}
+	w.ended()
+}
+
+// TestBlindTransferByCaller has the caller send the callee on, and leave at once.
+func TestBlindTransferByCaller(t *testing.T) {
+	w := newWorld(t)
+	a, b, c := w.phone("alice", 1), w.phone("bob", 2), w.phone("carol", 3)
+	da, db := talk(t, a, b)
+	da.refer("sip:103@10.1.2.3")
+	dc := c.incoming()
+	if got := dc.in.header("From"); !strings.Contains(got, "<sip:102@") {
+		t.Errorf("carol is called by %s", got)
+	}
+	da.request("BYE", "", "") // without waiting for the outcome
+	a.expect("200 BYE")
+	b.never("BYE", 20*time.Millisecond)
+	dc.answer(dc.in, 200, describe("carol", 1, "sendrecv"))
+	c.expect("ACK")
+	db.swapped("carol", "alice")
+	db.request("BYE", "", "")
+	b.expect("200 BYE")
+	c.ok(c.expect("BYE"))
+	w.cdr(tenancy.OK, 200, "callee")
+	w.ended()
+}
+
+// TestTransferFails leaves the old call as it was.
+func TestTransferFails(t *testing.T) {
+	t.Run("to nobody", func(t *testing.T) {
+		w := newWorld(t)
+		a, b := w.phone("alice", 1), w.phone("bob", 2)
+		da, db := talk(t, a, b)
+		db.refer("<sip:999@x>")
+		b.notified("404", "terminated")
+		da.request("INFO", "application/dtmf", "1")
+		b.ok(b.expect("INFO"))
+		end(w, da, a, b)
+	})
+	t.Run("to who is busy", func(t *testing.T) {
+		w := newWorld(t)
+		a, b, c := w.phone("alice", 1), w.phone("bob", 2), w.phone("carol", 3)
+		da, db := talk(t, a, b)
+		db.refer("<sip:103@x>")
+		db.request("REFER", "", "", "Refer-To: <sip:103@x>") // one at a time
+		b.expect("491 REFER")
+		dc := c.incoming()
+		dc.answer(dc.in, 486, "")
+		b.notified("486", "terminated")
+		end(w, da, a, b)
+	})
+	t.Run("the rest refuses the target", func(t *testing.T) {
+		w := newWorld(t)
+		a, b, c := w.phone("alice", 1), w.phone("bob", 2), w.phone("carol", 3)
+		da, db := talk(t, a, b)
+		db.refer("<sip:103@x>")
+		dc := c.incoming()
+		dc.answer(dc.in, 200, describe("carol", 1, "sendrecv"))
+		da.answer(a.expect("INVITE"), 488, "")
+		a.expect("ACK")
+		c.ok(c.expect("BYE"))
+		b.notified("488", "terminated")
+		end(w, da, a, b)
+	})
+	t.Run("and the referrer has left", func(t *testing.T) {
+		w := newWorld(t)
+		a, b, c := w.phone("alice", 1), w.phone("bob", 2), w.phone("carol", 3)
+		_, db := talk(t, a, b)
+		db.refer("<sip:103@x>")
+		dc := c.incoming()
+		db.request("BYE", "", "")
+		b.expect("200 BYE")
+		dc.answer(dc.in, 486, "")
+		a.ok(a.expect("BYE"))
+		w.cdr(tenancy.OK, 200, "core")
+		w.ended()
+	})
+	t.Run("the rest hangs up meanwhile", func(t *testing.T) {
+		w := newWorld(t)
+		a, b, c := w.phone("alice", 1), w.phone("bob", 2), w.phone("carol", 3)
+		da, db := talk(t, a, b)
+		db.refer("<sip:103@x>")
+		dc := c.incoming()
+		dc.answer(dc.in, 180, "")
+		b.notified("180", "active")
+		da.request("BYE", "", "")
+		a.expect("200 BYE")
+		b.notified("487", "terminated")
+		b.ok(b.expect("BYE"))
+		c.ok(c.expect("CANCEL"))
+		dc.answer(dc.in, 487, "")
+		w.cdr(tenancy.OK, 200, "caller")
+		w.ended()
+	})
+}
+
+// TestBadRefer has REFERs that make no sense, and one that wants no NOTIFY.
+func TestBadRefer(t *testing.T) {
+	w := newWorld(t)
+	a, b, c := w.phone("alice", 1), w.phone("bob", 2), w.phone("carol", 3)
+	da, db := talk(t, a, b)
+	db.request("REFER", "", "")
+	b.expect("400 REFER")
+	db.request("REFER", "", "", "Refer-To: <sip:103@x>, <sip:104@x>")
+	b.expect("400 REFER")
+	db.request("REFER", "", "", "Refer-To: <sip:103@x>", "Refer-Sub: false")
+	if m := b.expect("202 REFER"); m.header("Refer-Sub") != "false" {
+		t.Errorf("the 202 is\n%s", m.raw)
+	}
+	dc := c.incoming()
+	dc.answer(dc.in, 486, "")
+	b.never("NOTIFY", 20*time.Millisecond)
+	end(w, da, a, b)
+}
+
+// replaces is the Refer-To that names a dialog of ours.
+func replaces(d *dialogue) string {
+	return fmt.Sprintf("<%s?Replaces=%s>", d.target, url.PathEscape(d.callID+";to-tag="+tag(d.remote)+";from-tag="+tag(d.local)))
+}
+
+func tag(value string) string {
+	_, t, _ := strings.Cut(value, ";tag=")
+	return t
+}
+
+// TestAttendedTransfer joins the far ends of bob's two calls.
+func TestAttendedTransfer(t *testing.T) {
+	w := newWorld(t)
+	a, b, c := w.phone("alice", 1), w.phone("bob", 2), w.phone("carol", 3)
+	da, db := talk(t, a, b)
+	db.reinvite(describe("bob", 2, "sendonly"))
+	da.answer(a.expect("INVITE"), 200, describe("alice", 2, "recvonly"))
+	db.expect(200)
+	db.ack("")
+	db2, dc := talk(t, b, c)
+
+	db.refer(replaces(db2))
+	m := c.expect("INVITE") // carol first: she is offered alice
+	if !strings.Contains(m.body(), "s=alice") || !strings.Contains(m.body(), "o=bob 7 2 ") || !strings.Contains(m.body(), "a=sendrecv") {
+		t.Errorf("carol was offered\n%s", m.body())
+	}
+	dc.answer(m, 200, describe("carol", 2, "sendrecv"))
+	c.expect("ACK")
+	da.swapped("carol", "bob")
+	b.notified("200", "terminated")
+	b.ok(b.expect("BYE"))
+	b.ok(b.expect("BYE"))
+
+	dc.request("INFO", "application/dtmf", "7")
+	m = a.expect("INFO")
+	if m.body() != "7" {
+		t.Errorf("alice got\n%s", m.raw)
+	}
+	a.ok(m)
+	c.expect("200 INFO")
+	da.request("BYE", "", "")
+	a.expect("200 BYE")
+	c.ok(c.expect("BYE"))
+	for _, cdr := range w.cdrs(2) {
+		if cdr.Verdict != tenancy.OK {
+			t.Errorf("CDR is %+v", cdr)
+		}
+	}
+	w.ended()
+}
+
+// TestAttendedTransferFails gives the borrowed far end back.
+func TestAttendedTransferFails(t *testing.T) {
+	finish := func(t *testing.T, w *world, a, b, c *phone, da, db2 *dialogue) {
+		t.Helper()
+		da.request("BYE", "", "")
+		a.expect("200 BYE")
+		b.ok(b.expect("BYE"))
+		db2.request("BYE", "", "")
+		b.expect("200 BYE")
+		c.ok(c.expect("BYE"))
+		w.cdrs(2)
+		w.ended()
+	}
+	t.Run("no such dialog", func(t *testing.T) {
+		w := newWorld(t)
+		a, b, c := w.phone("alice", 1), w.phone("bob", 2), w.phone("carol", 3)
+		da, db := talk(t, a, b)
+		db2, _ := talk(t, b, c)
+		wrong := *db2
+		wrong.local += "x"
+		db.refer(replaces(&wrong))
+		b.notified("481", "terminated")
+		finish(t, w, a, b, c, da, db2)
+	})
+	t.Run("the target refuses", func(t *testing.T) {
+		w := newWorld(t)
+		a, b, c := w.phone("alice", 1), w.phone("bob", 2), w.phone("carol", 3)
+		da, db := talk(t, a, b)
+		db2, dc := talk(t, b, c)
+		db.refer(replaces(db2))
+		dc.answer(c.expect("INVITE"), 488, "")
+		b.notified("488", "terminated")
+		m := c.expect("INVITE") // she is told of bob again
+		if !strings.Contains(m.body(), "s=bob") {
+			t.Errorf("carol was offered\n%s", m.body())
+		}
+		dc.answer(m, 200, describe("carol", 3, "sendrecv"))
+		c.seen = nil
+		finish(t, w, a, b, c, da, db2)
+	})
+	t.Run("the rest refuses", func(t *testing.T) {
+		w := newWorld(t)
+		a, b, c := w.phone("alice", 1), w.phone("bob", 2), w.phone("carol", 3)
+		da, db := talk(t, a, b)
+		db2, dc := talk(t, b, c)
+		db.refer(replaces(db2))
+		dc.answer(c.expect("INVITE"), 200, describe("carol", 2, "sendrecv"))
+		da.answer(a.expect("INVITE"), 488, "")
+		b.notified("488", "terminated")
+		dc.answer(c.expect("INVITE"), 200, describe("carol", 3, "sendrecv"))
+		db2.request("INFO", "", "") // both calls live
+		c.ok(c.expect("INFO"))
+		b.expect("200 INFO")
+		finish(t, w, a, b, c, da, db2)
+	})
+	t.Run("the target hangs up meanwhile", func(t *testing.T) {
+		w := newWorld(t)
+		a, b, c := w.phone("alice", 1), w.phone("bob", 2), w.phone("carol", 3)
+		da, db := talk(t, a, b)
+		db2, dc := talk(t, b, c)
+		db.refer(replaces(db2))
+		m := c.expect("INVITE")
+		dc.request("BYE", "", "")
+		c.expect("200 BYE")
+		dc.answer(m, 487, "")
+		b.notified("480", "terminated")
+		b.ok(b.expect("BYE"))
+		end2(t, w, a, b, da)
+	})
+}
+
+func end2(t *testing.T, w *world, a, b *phone, da *dialogue) {
+	t.Helper()
+	da.request("BYE", "", "")
+	a.expect("200 BYE")
+	b.ok(b.expect("BYE"))
+	w.cdrs(2)
+	w.ended()
+}
