@@ -22,9 +22,14 @@ const demoDomain = "demo.lindero.test"
 
 // A demoSheet is DATA/demo.json: what a person or a test needs to use the demo.
 type demoSheet struct {
-	core.Demo
-	Edge string `json:"edge"`
+	Domain   string        `json:"domain"`
+	Edge     string        `json:"edge"` // where phones reach it by UDP and TCP
+	Users    []demoAccount `json:"users"`
+	Echo     string        `json:"echo"`
+	Greeting string        `json:"greeting"`
 }
+
+type demoAccount = core.DemoUser
 
 // ensureDemo returns the demo's accounts: new ones on an empty database, else
 // those of an earlier start. When their sheet was lost, which may happen to a
@@ -52,7 +57,7 @@ func (d *dataDir) ensureDemo(ctx context.Context, database string) (*demoSheet, 
 	if err != nil {
 		return nil, err
 	}
-	sheet := &demoSheet{Demo: demo}
+	sheet := &demoSheet{Domain: demo.Domain, Users: demo.Users, Echo: demo.Echo, Greeting: demo.Greeting}
 	return sheet, d.writeSheet(sheet)
 }
 

@@ -11,7 +11,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/lindero/lindero/core"
 	"github.com/lindero/lindero/edge"
@@ -61,9 +60,12 @@ func newUpFile() *upFile {
 	}
 }
 
+// upFlags are the flags that flags defines.
+var upFlags = []string{"data", "sip", "sips", "advertise", "media", "media-ports", "inside", "core", "ng", "voice-ports", "metrics"}
+
 // flags defines one flag for each key.
-func (f *upFile) flags(set *pflag.FlagSet) {
-	c := &f.Up
+func (f *upFile) flags(cmd *cobra.Command) {
+	c, set := &f.Up, cmd.Flags()
 	set.StringVar(&c.Data, "data", c.Data, "`directory` of the database, keys and demo accounts; made when missing")
 	set.TextVar(&c.SIP, "sip", c.SIP, "`addr:port` where phones reach SIP over UDP and TCP")
 	set.TextVar(&c.SIPS, "sips", c.SIPS, "`addr:port` where phones reach SIP over TLS; empty for none")
@@ -99,14 +101,14 @@ own files may say. Flags win over the file.`,
 					return fmt.Errorf("reading the configuration: %w", err)
 				}
 			}
-			f, err := readUp(path, text, cmd.Flags())
+			f, err := readUp(path, text, cmd)
 			if err != nil {
 				return err
 			}
 			return f.run(cmd)
 		},
 	}
-	shown.flags(cmd.Flags())
+	shown.flags(cmd)
 	cmd.Flags().StringVar(&path, "config", "", "`file` with these settings and more")
 	return cmd
 }
@@ -114,7 +116,7 @@ own files may say. Flags win over the file.`,
 // readUp puts together the defaults, the file and the flags that were given, in
 // that order, then what follows from them for each role, over which the file's
 // sections for the roles have the last word. text and given may be nil.
-func readUp(path string, text []byte, given *pflag.FlagSet) (*upFile, error) {
+func readUp(path string, text []byte, given *cobra.Command) (*upFile, error) {
 	f := newUpFile()
 	if text != nil {
 		f.Process.Role = "" // the file must say it
@@ -125,13 +127,13 @@ func readUp(path string, text []byte, given *pflag.FlagSet) (*upFile, error) {
 		f.Up, f.Process.Metrics = first.Up, first.Process.Metrics // its faults come up again below
 	}
 	if given != nil {
-		own := pflag.NewFlagSet("up", pflag.ContinueOnError)
+		own := &cobra.Command{}
 		f.flags(own)
-		given.Visit(func(flag *pflag.Flag) {
-			if own.Lookup(flag.Name) != nil {
-				_ = own.Set(flag.Name, flag.Value.String()) // it was parsed once already
+		for _, name := range upFlags {
+			if flag := given.Flags().Lookup(name); flag.Changed {
+				_ = own.Flags().Set(name, flag.Value.String()) // it was parsed once already
 			}
-		})
+		}
 	}
 	f.derive()
 	if text == nil {

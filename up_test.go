@@ -10,18 +10,18 @@ import (
 	"testing"
 	"time"
 
-	"github.com/spf13/pflag"
+	"github.com/spf13/cobra"
 )
 
 // given parses flags as the command line would.
-func given(t *testing.T, args ...string) *pflag.FlagSet {
+func given(t *testing.T, args ...string) *cobra.Command {
 	t.Helper()
-	set := pflag.NewFlagSet("up", pflag.ContinueOnError)
-	newUpFile().flags(set)
-	if err := set.Parse(args); err != nil {
+	cmd := &cobra.Command{}
+	newUpFile().flags(cmd)
+	if err := cmd.ParseFlags(args); err != nil {
 		t.Fatal(err)
 	}
-	return set
+	return cmd
 }
 
 func TestUpIsGoodWithoutAnySetting(t *testing.T) {
@@ -163,15 +163,19 @@ func TestTheDemoIsSeededOnceAndRepaired(t *testing.T) {
 }
 
 func TestEveryAddressHasAFlagThatChangesIt(t *testing.T) {
-	f, set := newUpFile(), given(t)
+	f, flags := newUpFile(), given(t).Flags()
 	settings := settingsOf(f, upName)
 	if len(settings) != 6 {
 		t.Errorf("%d addresses: %v", len(settings), settings)
 	}
 	for _, s := range settings {
-		if set.Lookup(strings.TrimPrefix(s.name, "--")) == nil {
+		if flags.Lookup(strings.TrimPrefix(s.name, "--")) == nil {
 			t.Errorf("%v has no flag %s", s.addr, s.name)
 		}
+	}
+	// A flag that is defined and not listed would be ignored.
+	if n := strings.Count(flags.FlagUsages(), "      --"); n != len(upFlags) {
+		t.Errorf("%d flags are defined and %d are read", n, len(upFlags))
 	}
 }
 

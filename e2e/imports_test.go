@@ -104,8 +104,8 @@ func forbidden(folder, target string) string {
 			return ""
 		}
 	}
-	// A part of a role may use its siblings unless a narrower row says otherwise.
-	if top, _, _ := strings.Cut(folder, "/"); entry == top && within(target, top) {
+	// Folders that share a row are one part, whichever holds the other.
+	if entry != "." && within(target, entry) {
 		return ""
 	}
 	return "the policy for " + entry + " allows only " + strings.Join(rule, ", ")
