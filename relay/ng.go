@@ -53,7 +53,7 @@ func (r *Relay) run(c ng.Command) ng.Reply {
 
 func message(c ng.Command) call.Message {
 	return call.Message{
-		CallID: c.CallID, FromTag: c.FromTag, ToTag: c.ToTag, SDP: c.SDP,
+		CallID: c.CallID, FromTag: c.FromTag, ToTag: c.ToTag, Branch: c.ViaBranch, SDP: c.SDP,
 		Direction: c.Direction, ReceivedFrom: c.ReceivedFrom,
 		Trust:         c.Has(ng.FlagTrustAddress),
 		ReplaceOrigin: slices.Contains(c.Replace, ng.ReplaceOrigin),
@@ -70,7 +70,7 @@ func rewritten(sdp []byte, err error) ng.Reply {
 // delete is ok also for what is not there, with a warning: an edge that lost the
 // first reply asks again after its retransmissions, too.
 func (r *Relay) delete(c ng.Command) ng.Reply {
-	s, ended, err := r.calls.Delete(c.CallID, c.FromTag, c.ToTag)
+	s, ended, err := r.calls.Delete(c.CallID, c.FromTag, c.ToTag, c.ViaBranch)
 	switch {
 	case errors.Is(err, call.ErrUnknownCall):
 		return ng.Reply{Result: ng.ResultOK, Warning: err.Error()}

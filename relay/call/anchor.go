@@ -14,6 +14,7 @@ type Message struct {
 	CallID        string
 	FromTag       string // of the offerer
 	ToTag         string // of the answerer
+	Branch        string // of the transaction, may be empty
 	SDP           []byte
 	Direction     [2]string  // interfaces on the side of who made the SDP, and on the other; empty: the first one
 	ReceivedFrom  netip.Addr // where the signalling came from; zero for our own network
@@ -22,7 +23,8 @@ type Message struct {
 }
 
 // Offer takes an offer and returns the SDP for the other side. A call begins
-// with its first offer. An error leaves everything as it was.
+// with its first offer, unless that is refused. A call goes on as it was when a
+// later one is.
 func (r *Registry) Offer(m Message) ([]byte, error) {
 	s, err := check(m)
 	if err != nil {
@@ -49,6 +51,7 @@ func (r *Registry) Offer(m Message) ([]byte, error) {
 	if err == nil && m.ToTag != "" {
 		err = c.speak(m.ToTag, 1-x, now)
 	}
+	c.branch = m.Branch
 	switch {
 	case err != nil && fresh:
 		r.end(c, Failed, now)

@@ -39,6 +39,7 @@ type Call struct {
 	ended      bool
 	answered   bool
 	lastSignal time.Time
+	branch     string // of the last offer
 	sides      [2]side
 	tags       map[string]*monologue
 	streams    []*stream // by index of the m= line

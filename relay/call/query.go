@@ -58,14 +58,18 @@ func (r *Registry) Query(id string) (Summary, error) {
 
 // Delete ends a call and returns what it saw. With tags, the call ends unless
 // they name a fork that lost, or nobody: then ended is false and the call goes on.
-func (r *Registry) Delete(id, from, to string) (s Summary, ended bool, err error) {
+//
+// With a branch it ends only the call that began with an offer of that branch: a
+// delete that was lost and comes again must not end the call that the same phone
+// made meanwhile, with the same Call-ID, after it was asked for its password.
+func (r *Registry) Delete(id, from, to, branch string) (s Summary, ended bool, err error) {
 	c := r.find(id)
 	if c == nil {
 		return Summary{}, false, ErrUnknownCall
 	}
 	defer c.mu.Unlock()
 	s = r.summary(c)
-	if !c.goesWith(from, to) {
+	if branch != "" && c.branch != "" && branch != c.branch || !c.goesWith(from, to) {
 		return s, false, nil
 	}
 	r.end(c, Deleted, time.Now())

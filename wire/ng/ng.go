@@ -48,7 +48,7 @@ const (
 	KeyCallID            = "call-id"            // string: the SIP Call-ID
 	KeyFromTag           = "from-tag"           // string: tag of the offerer
 	KeyToTag             = "to-tag"             // string: tag of the answerer
-	KeyViaBranch         = "via-branch"         // string: tells forks apart that share their tags
+	KeyViaBranch         = "via-branch"         // string: of the transaction; a delete that has one ends only the call whose last offer had it
 	KeySDP               = "sdp"                // string: the body as it came
 	KeyDirection         = "direction"          // list of two interface names: the sender's side, the receiver's side
 	KeyReceivedFrom      = "received-from"      // list: "IP4" or "IP6", and the address the signalling came from
