@@ -16,7 +16,7 @@ func printResult(out io.Writer, r trial.Result) error {
 	line := func(name, format string, args ...any) {
 		fmt.Fprintf(w, name+"\t"+format+"\n", args...) // a tabwriter keeps its error until Flush
 	}
-	line("set-up", "%.0f ms", r.SetupMS)
+	line("set-up", "%.1f ms", r.SetupMS)
 	line("codec", "%s", r.Codec)
 	line("talked", "%.1f s; %s", r.Seconds, r.Ended)
 	line("sent", "%d packets", r.Sent)
@@ -33,7 +33,7 @@ func printResult(out io.Writer, r trial.Result) error {
 		line("heard", "nothing")
 	}
 	if r.Echo {
-		line("echo after", "%.0f ms", r.RoundTripMS)
+		line("echo after", "%.1f ms", r.RoundTripMS)
 	}
 	if r.Digits != "" {
 		line("digits", "%s", r.Digits)

@@ -2,6 +2,9 @@ package phone
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"net"
 	"sync"
 	"time"
 
@@ -82,13 +85,22 @@ func (t *clientTx) next(ctx context.Context) (*message, error) {
 		case <-t.expire.C:
 			return nil, &Failure{Method: t.req.method, Code: 408, Local: true, Reason: "no answer in time"}
 		case err := <-t.broken:
-			return nil, &Failure{Method: t.req.method, Code: 503, Local: true, Reason: "connection lost: " + err.Error()}
+			return nil, &Failure{Method: t.req.method, Code: 503, Local: true, Reason: lostReason(err)}
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		case <-t.p.closed:
 			return nil, ErrClosed
 		}
 	}
+}
+
+// lostReason tells a server that is not there from one that went away.
+func lostReason(err error) string {
+	var op *net.OpError
+	if errors.As(err, &op) && op.Op == "dial" {
+		return fmt.Sprintf("cannot reach %v: %v", op.Addr, op.Err)
+	}
+	return "connection lost: " + err.Error()
 }
 
 // seen moves the timers on for a response.

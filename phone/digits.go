@@ -10,6 +10,7 @@ const (
 	pauseFrames = 3 // 60 ms of sound after it
 	keyEnds     = 3 // the last packet of an event is sent thrice (RFC 4733 §2.5.1.4)
 	keyVolume   = 10
+	maxKeys     = 256 // remembered of a call
 )
 
 // A keypress is a digit that waits to be sent.
@@ -83,13 +84,12 @@ type keys struct {
 
 // take notes an event packet. All packets of one event have one timestamp
 // (RFC 4733 §2.2), so a key counts with the first that arrives.
-func (k *keys) take(h rtp.Header, payload []byte) {
-	e, ok := rtp.ParseEvent(payload)
-	if !ok || k.any && k.ssrc == h.SSRC && int32(h.Timestamp-k.timestamp) <= 0 {
+func (k *keys) take(h rtp.Header, e rtp.Event) {
+	if k.any && k.ssrc == h.SSRC && int32(h.Timestamp-k.timestamp) <= 0 {
 		return
 	}
 	digit, ok := e.Digit()
-	if !ok || len(k.text) >= 256 {
+	if !ok || len(k.text) >= maxKeys {
 		return
 	}
 	k.any, k.ssrc, k.timestamp = true, h.SSRC, h.Timestamp

@@ -163,7 +163,10 @@ func (m *Media) packet(b []byte, now time.Time) {
 	decode := rtp.DecodePCMU
 	switch {
 	case m.target.events != 0 && h.PayloadType == m.target.events:
-		m.keys.take(h, payload)
+		if e, ok := rtp.ParseEvent(payload); ok {
+			m.keys.take(h, e)
+			m.heard.key(h, e.Duration)
+		}
 		m.rx.Add(h, rtp.Clock(now.Sub(m.origin), audio.Rate))
 		return
 	case h.PayloadType == rtp.PCMU:

@@ -79,8 +79,8 @@ func TestDigits(t *testing.T) {
 	if err := atA.SendDigits(within(t), "x"); err == nil {
 		t.Error("x was sent as a key")
 	}
-	if r := atB.Media().Report(440); r.Lost != 0 {
-		t.Errorf("events look like loss: %+v", r)
+	if r := atB.Media().Report(440); r.Lost != 0 || !r.Heard(440) || r.Tones[0].Share < 0.95 {
+		t.Errorf("events look like loss or silence: %+v", r)
 	}
 }
 
@@ -199,5 +199,16 @@ func TestAnswersAfterRinging(t *testing.T) {
 	}
 	if !rang.Load() || c.Setup() < 200*time.Millisecond {
 		t.Errorf("rang %v, answered after %v", rang.Load(), c.Setup())
+	}
+}
+
+func TestText(t *testing.T) {
+	t.Parallel()
+	a, b := start(t, 440, phone.Config{Username: "a"}), start(t, 880, phone.Config{})
+	if err := a.Send(within(t), b.URI(), "hello"); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-b.Texts(); got.Body != "hello" || !strings.Contains(got.From, "sip:a@") {
+		t.Errorf("got %+v", got)
 	}
 }

@@ -31,6 +31,7 @@ type Phone struct {
 	local    netip.AddrPort // the socket of our SIP
 	incoming chan *Call
 	referred chan *Call
+	texts    chan Text
 	closed   chan struct{} // closed when Run ends
 
 	wg sync.WaitGroup // goroutines started by spawn
@@ -54,6 +55,7 @@ func New(cfg Config) (*Phone, error) {
 		log:      cfg.Log.With("phone", cfg.Username),
 		incoming: make(chan *Call, 16),
 		referred: make(chan *Call, 16),
+		texts:    make(chan Text, 16),
 		closed:   make(chan struct{}),
 		clients:  make(map[string]*clientTx),
 		servers:  make(map[string]*serverTx),

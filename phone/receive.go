@@ -97,7 +97,7 @@ func (p *Phone) request(m *message) {
 	case m.Is("OPTIONS"):
 		t.reply(sip.Response{Code: 200, ToTag: token(), Headers: []byte(allow + supported)})
 	case m.Is("MESSAGE"):
-		t.reply(sip.Response{Code: 200, ToTag: token()})
+		p.text(t)
 	case m.Is("BYE"), m.Is("NOTIFY"), m.Is("UPDATE"), m.Is("INFO"):
 		t.reply(sip.Response{Code: 481, ToTag: token()})
 	default:

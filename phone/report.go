@@ -18,7 +18,7 @@ type Report struct {
 	Jitter     time.Duration
 	Length     time.Duration   // from the first sound heard to the end
 	Loud       float64         // part of it that was not silence, 0 to 1
-	Tones      []audio.Verdict // of the frequencies asked about
+	Tones      []audio.Verdict // of the frequencies asked about, in their order
 	Strongest  float64         // Hz; 0 when there was no tone
 	Echo       bool            // our own delay marker came back
 	RoundTrip  time.Duration   // after this time; 0 without Echo
@@ -54,19 +54,21 @@ func (m *Media) counts() Report {
 	return r
 }
 
-// Report judges the call's sound so far; hz are the frequencies to listen for.
+// Report judges the call's sound so far; hz are the frequencies to listen for. The
+// time in which the peer pressed keys is not judged: no sound comes then.
 // Echo is looked for when what is played is an *audio.Marked.
 func (m *Media) Report(hz ...float64) Report {
 	m.mu.Lock()
 	r, samples := m.counts(), m.recording()
 	r.Length = time.Duration(len(samples)) * time.Second / audio.Rate
+	spoken := m.heard.withoutKeys(samples)
 	began, heard := m.begun, m.heard.begun
 	marked, _ := m.sound.(*audio.Marked)
 	m.mu.Unlock()
 
-	r.Loud = audio.Loud(samples)
-	r.Tones = audio.Judge(samples, hz...)
-	r.Strongest, _ = audio.Dominant(samples)
+	r.Loud = audio.Loud(spoken)
+	r.Tones = audio.Judge(spoken, hz...)
+	r.Strongest, _ = audio.Dominant(spoken)
 	if marked != nil && !heard.IsZero() && !began.IsZero() {
 		r.RoundTrip, r.Echo = marked.Delay(samples, heard.Sub(began))
 		r.RoundTrip = max(0, r.RoundTrip)

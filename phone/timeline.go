@@ -18,6 +18,43 @@ type timeline struct {
 	ssrc    uint32
 	base    uint32 // timestamp of the stream at offset
 	offset  int
+	keys    []stretch // when keys were pressed, and nothing else could be heard
+}
+
+// A stretch is a part of a timeline, in samples.
+type stretch struct{ from, to int }
+
+// key notes an event packet: a key that was pressed at its timestamp and has
+// lasted so long.
+func (l *timeline) key(h rtp.Header, lasted uint16) {
+	if l.begun.IsZero() || h.SSRC != l.ssrc {
+		return
+	}
+	s := stretch{from: l.offset + int(int32(h.Timestamp-l.base))}
+	s.to = s.from + int(lasted)
+	switch n := len(l.keys); {
+	case s.from < 0 || s.to > longestHeard:
+	case n > 0 && l.keys[n-1].from == s.from:
+		l.keys[n-1].to = max(l.keys[n-1].to, s.to)
+	case n < maxKeys && (n == 0 || l.keys[n-1].to <= s.from):
+		l.keys = append(l.keys, s)
+	}
+}
+
+// withoutKeys is samples without the time in which keys were pressed.
+func (l *timeline) withoutKeys(samples []int16) []int16 {
+	if len(l.keys) == 0 {
+		return samples
+	}
+	var rest []int16
+	at := 0
+	for _, k := range l.keys {
+		if k.from < len(samples) {
+			rest = append(rest, samples[at:k.from]...)
+			at = min(k.to, len(samples))
+		}
+	}
+	return append(rest, samples[at:]...)
 }
 
 // put decodes a packet that arrived now into its place.

@@ -16,7 +16,7 @@ const (
 	markerMatch  = 0.6 // correlation that cannot be an accident, nor another's marker
 )
 
-// A Marked is a Source in which a short call of notes replaces the sound at known
+// A Marked is a Source in which a short call of notes is mixed into the sound at known
 // places, so that it can say when they come back. The notes are random: two phones
 // that hear each other do not take the other's marker for an echo of their own.
 type Marked struct {
@@ -33,7 +33,8 @@ func (m *Marked) Fill(frame []int16) {
 	m.sound.Fill(frame)
 	for i := range frame {
 		if n := m.at - markerFirst; n >= 0 && n%markerEvery < len(m.notes) {
-			frame[i] = m.notes[n%markerEvery]
+			// Loud enough to be found beside the sound, not so loud as to hide a tone.
+			frame[i] = clip(float64(frame[i]) + float64(m.notes[n%markerEvery]))
 		}
 		m.at++
 	}
