@@ -36,10 +36,22 @@ func StartPostgres(t testing.TB) *Postgres {
 	}
 	data := filepath.Join(p.dir, "data")
 	p.run(t, "initdb", "-D", data, "-U", "lindero", "--auth=trust", "--no-sync", "-E", "UTF8", "--locale=C.UTF-8")
-	p.run(t, "pg_ctl", "-D", data, "-w", "-l", filepath.Join(p.dir, "log"), "-o",
-		"-c listen_addresses='' -k "+p.dir+" -c fsync=off -c synchronous_commit=off -c full_page_writes=off", "start")
-	t.Cleanup(func() { p.run(t, "pg_ctl", "-D", data, "-m", "immediate", "-w", "stop") })
+	p.Start(t)
+	t.Cleanup(func() { p.Stop(t) })
 	return p
+}
+
+// Start starts the server again after Stop.
+func (p *Postgres) Start(t testing.TB) {
+	t.Helper()
+	p.run(t, "pg_ctl", "-D", filepath.Join(p.dir, "data"), "-w", "-l", filepath.Join(p.dir, "log"), "-o",
+		"-c listen_addresses='' -k "+p.dir+" -c fsync=off -c synchronous_commit=off -c full_page_writes=off", "start")
+}
+
+// Stop ends the server at once, as a crash would.
+func (p *Postgres) Stop(t testing.TB) {
+	t.Helper()
+	p.run(t, "pg_ctl", "-D", filepath.Join(p.dir, "data"), "-m", "immediate", "-w", "stop")
 }
 
 // Fresh makes an empty database and returns its URL.
