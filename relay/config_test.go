@@ -1,0 +1,148 @@
+package relay_test
+
+import (
+	"log/slog"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/lindero/lindero/relay"
+	"github.com/lindero/lindero/wire/ng"
+)
+
+func TestDefaultsAreValid(t *testing.T) {
+	if err := relay.DefaultConfig().Validate(); err != nil {
+		t.Error(err)
+	}
+}
+
+// The forms in which a configuration file writes what is no plain number or text.
+func TestTextForms(t *testing.T) {
+	for in, bad := range map[string]bool{
+		"10.1.0.1": false, "10.1.0.1!198.51.100.1": false, "2001:db8::1": false,
+		"": true, "localhost": true, "10.1.0.1!": true, "10.1.0.1:80": true,
+	} {
+		var v relay.Interface
+		if err := v.UnmarshalText([]byte(in)); (err != nil) != bad {
+			t.Errorf("interface %q: %v", in, err)
+		} else if out, _ := v.MarshalText(); !bad && string(out) != in {
+			t.Errorf("interface %q is written %q", in, out)
+		}
+	}
+	for in, bad := range map[string]bool{"20000-29999": false, "1-65535": false, "2-1": true, "1": true, "1-65536": true, "a-b": true} {
+		var v relay.PortRange
+		if err := v.UnmarshalText([]byte(in)); (err != nil) != bad {
+			t.Errorf("ports %q: %v", in, err)
+		} else if out, _ := v.MarshalText(); !bad && string(out) != in {
+			t.Errorf("ports %q are written %q", in, out)
+		}
+	}
+	for in, bad := range map[string]bool{"1m30s": false, "30": true, "": true} {
+		var v relay.Duration
+		if err := v.UnmarshalText([]byte(in)); (err != nil) != bad {
+			t.Errorf("duration %q: %v", in, err)
+		} else if out, _ := v.MarshalText(); !bad && string(out) != in {
+			t.Errorf("duration %q is written %q", in, out)
+		}
+	}
+	face := relay.Interface{Bind: netip.MustParseAddr("10.1.0.1")}
+	if face.Advertised() != face.Bind {
+		t.Errorf("without another, %v is advertised", face.Advertised())
+	}
+}
+
+func TestAllFaultsAtOnce(t *testing.T) {
+	c := relay.Config{
+		NG:       netip.MustParseAddrPort("0.0.0.0:2223"),
+		External: relay.Interface{Bind: netip.MustParseAddr("0.0.0.0")}, Internal: relay.Interface{},
+		MediaPorts: relay.PortRange{Low: 80, High: 81}, PortRest: -1,
+	}
+	err := c.Validate()
+	if err == nil {
+		t.Fatal("valid")
+	}
+	lines := strings.Split(err.Error(), "\n")
+	for _, key := range []string{"id:", "ng:", "external:", "internal:", "media_ports:", "max_calls:", "idle:", "port_rest:"} {
+		found := false
+		for _, l := range lines {
+			found = found || strings.HasPrefix(l, key)
+		}
+		if !found {
+			t.Errorf("nothing about %s in\n%v", key, err)
+		}
+	}
+}
+
+func TestAPortInUseIsNamed(t *testing.T) {
+	cfg := relay.DefaultConfig()
+	cfg.NG = addr(listen(t, "127.0.0.1"))
+	_, err := relay.New(cfg, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	if err == nil || !strings.Contains(err.Error(), cfg.NG.String()) || !strings.Contains(err.Error(), "key ng") {
+		t.Errorf("%v", err)
+	}
+}
+
+// A constructor that fails closes what it opened.
+func TestNewTwiceInOneRegistry(t *testing.T) {
+	cfg := relay.DefaultConfig()
+	cfg.NG = netip.MustParseAddrPort("127.0.0.1:0")
+	reg := prometheus.NewRegistry()
+	log := slog.New(slog.DiscardHandler)
+	first, err := relay.New(cfg, log, reg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if first.Ready() == nil {
+		t.Error("ready before it runs")
+	}
+	cfg.NG = first.Addresses().NG
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the second would find the port in use, had the first kept it
+		if _, err := relay.New(cfg, log, reg); err == nil || !strings.Contains(err.Error(), "metrics") {
+			t.Errorf("%v", err)
+		}
+	}
+}
+
+func TestMetrics(t *testing.T) {
+	g := newRig(t)
+	a, b := newPhone(t, outside), newPhone(t, inside)
+	g.connect(a, b, outside)
+	talk(a, b, 5)
+	g.do(ng.Command{Name: "dance"}, ng.ResultError)
+	want := map[string]float64{
+		"relay_calls": 1, "relay_legs": 4,
+		"relay_packets_total forwarded":      10,
+		"relay_packets_total wrong_source":   0,
+		"relay_port_pairs 127.0.0.2 lent":    1,
+		"relay_port_pairs 127.0.0.3 resting": 0,
+		"relay_commands_total offer ok":      1,
+		"relay_commands_total unknown error": 1,
+		"relay_calls_ended_total idle":       0,
+	}
+	families, err := g.reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			name := f.GetName()
+			for _, l := range m.GetLabel() {
+				name += " " + l.GetValue()
+			}
+			if n, ok := want[name]; ok {
+				if got := m.GetGauge().GetValue() + m.GetCounter().GetValue(); got != n {
+					t.Errorf("%s is %v, want %v", name, got, n)
+				}
+				delete(want, name)
+			}
+		}
+	}
+	for name := range want {
+		t.Errorf("no metric %s", name)
+	}
+}
