@@ -2,6 +2,7 @@ package phone
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -99,6 +100,10 @@ func lostReason(err error) string {
 	var op *net.OpError
 	if errors.As(err, &op) && op.Op == "dial" {
 		return fmt.Sprintf("cannot reach %v: %v", op.Addr, op.Err)
+	}
+	var untrusted *tls.CertificateVerificationError
+	if errors.As(err, &untrusted) {
+		return "the server's certificate is not trusted: " + untrusted.Err.Error()
 	}
 	return "connection lost: " + err.Error()
 }

@@ -120,7 +120,11 @@ func (c *Call) await(ctx context.Context, req *request, o Options) (*message, er
 		if err != nil && ctx.Err() != nil && !cancelled {
 			cancelled = true
 			// Who hangs up does not wait half a minute for a callee that is silent.
-			late, stop := context.WithTimeout(context.WithoutCancel(ctx), 8*c.p.cfg.Timing.T1)
+			patience := 2 * c.p.cfg.Timing.T1
+			if tx.answered {
+				patience *= 4
+			}
+			late, stop := context.WithTimeout(context.WithoutCancel(ctx), patience)
 			defer stop()
 			wait = late
 		} else if err != nil {
