@@ -2,9 +2,11 @@ package relay_test
 
 import (
 	"log/slog"
+	"maps"
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -108,41 +110,59 @@ func TestNewTwiceInOneRegistry(t *testing.T) {
 	}
 }
 
+// watched is what TestMetrics must find.
+var watched = map[string]float64{
+	"relay_calls": 1, "relay_legs": 4,
+	"relay_packets_total forwarded":      10,
+	"relay_packets_total wrong_source":   0,
+	"relay_port_pairs 127.0.0.2 lent":    1,
+	"relay_port_pairs 127.0.0.3 resting": 0,
+	"relay_commands_total offer ok":      1,
+	"relay_commands_total unknown error": 1,
+	"relay_calls_ended_total idle":       0,
+}
+
 func TestMetrics(t *testing.T) {
 	g := newRig(t)
 	a, b := newPhone(t, outside), newPhone(t, inside)
 	g.connect(a, b, outside)
 	talk(a, b, 5)
 	g.do(ng.Command{Name: "dance"}, ng.ResultError)
-	want := map[string]float64{
-		"relay_calls": 1, "relay_legs": 4,
-		"relay_packets_total forwarded":      10,
-		"relay_packets_total wrong_source":   0,
-		"relay_port_pairs 127.0.0.2 lent":    1,
-		"relay_port_pairs 127.0.0.3 resting": 0,
-		"relay_commands_total offer ok":      1,
-		"relay_commands_total unknown error": 1,
-		"relay_calls_ended_total idle":       0,
+	// A packet arrives a moment before it is counted as sent.
+	deadline := time.After(5 * time.Second)
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for {
+		got := g.metrics()
+		if maps.Equal(got, watched) {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("got  %v\nwant %v", got, watched)
+		}
 	}
+}
+
+// metrics are those this test looks at, by name and labels.
+func (g *rig) metrics() map[string]float64 {
+	g.t.Helper()
 	families, err := g.reg.Gather()
 	if err != nil {
-		t.Fatal(err)
+		g.t.Fatal(err)
 	}
+	got := map[string]float64{}
 	for _, f := range families {
 		for _, m := range f.GetMetric() {
 			name := f.GetName()
 			for _, l := range m.GetLabel() {
 				name += " " + l.GetValue()
 			}
-			if n, ok := want[name]; ok {
-				if got := m.GetGauge().GetValue() + m.GetCounter().GetValue(); got != n {
-					t.Errorf("%s is %v, want %v", name, got, n)
-				}
-				delete(want, name)
+			if _, looked := watched[name]; looked {
+				got[name] = m.GetGauge().GetValue() + m.GetCounter().GetValue()
 			}
 		}
 	}
-	for name := range want {
-		t.Errorf("no metric %s", name)
-	}
+	return got
 }
