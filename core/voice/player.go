@@ -3,8 +3,6 @@ package voice
 import (
 	"context"
 	"time"
-
-	"github.com/lindero/lindero/wire/rtp"
 )
 
 // A frame is 20 ms of G.711.
@@ -98,36 +96,4 @@ func (s *Session) say() bool {
 	s.out.Marker = false
 	s.write(packet, to)
 	return !s.closed
-}
-
-// heardAs tells the key of a telephone event once, however often its end is
-// repeated (RFC 4733 §2.5.1.4), and also when all its ends were lost and the
-// next event shows it.
-type dtmf struct {
-	ssrc, timestamp uint32
-	code            uint8
-	open            bool // an event began whose key was not told yet
-}
-
-// add takes an event packet and returns the keys that are complete by it.
-func (d *dtmf) add(h rtp.Header, ev rtp.Event) (keys []byte) {
-	fresh := h.SSRC != d.ssrc || int32(h.Timestamp-d.timestamp) > 0 || d.timestamp == 0 && d.ssrc == 0
-	if fresh {
-		if d.open {
-			keys = d.tell(keys)
-		}
-		*d = dtmf{ssrc: h.SSRC, timestamp: h.Timestamp, code: ev.Code, open: true}
-	}
-	if ev.End && d.open && h.Timestamp == d.timestamp {
-		keys = d.tell(keys)
-	}
-	return keys
-}
-
-func (d *dtmf) tell(keys []byte) []byte {
-	d.open = false
-	if key, ok := (rtp.Event{Code: d.code}).Digit(); ok {
-		return append(keys, key)
-	}
-	return keys
 }
