@@ -34,6 +34,8 @@ func TestPostgresDiesAndReturns(t *testing.T) {
 	if got := register("b"); got != 500 {
 		t.Errorf("REGISTER without a database got %d, want 500", got)
 	}
+	stranger := "<sip:1@not-asked-before.test>"
+	wantCode(t, e.ask(request{from: stranger, to: stranger}), 500)
 	if took := time.Since(began); took > lookupLimit {
 		t.Errorf("it took %v", took)
 	}

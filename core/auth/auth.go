@@ -152,7 +152,8 @@ func find(ctx context.Context, company Terminals, username string) (tenancy.Term
 
 // meant tells whether credentials were computed for this request: their URI names
 // the same host, or the realm, and the same user if it names one. It is no
-// closer, because phones differ in parameters and ports.
+// closer, because phones differ in parameters and ports, and some (sipp is one)
+// write the address of the edge they send to.
 func meant(req *sip.Message, c digest.Credentials) bool {
 	have, err := sip.ParseURI([]byte(c.URI))
 	if err != nil {
@@ -163,7 +164,8 @@ func meant(req *sip.Message, c digest.Credentials) bool {
 		return false
 	}
 	host := string(have.Host)
-	if !strings.EqualFold(host, string(want.Host)) && !strings.EqualFold(host, c.Realm) {
+	_, literal := have.Addr()
+	if !literal && !strings.EqualFold(host, string(want.Host)) && !strings.EqualFold(host, c.Realm) {
 		return false
 	}
 	return have.User == nil || string(have.User) == string(want.User)

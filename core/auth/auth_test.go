@@ -129,6 +129,8 @@ func TestVerdicts(t *testing.T) {
 		"for another user":               {[]string{as("101", "secret", "REGISTER", "sip:600@a.test")}, Wrong},
 		"for no URI":                     {[]string{as("101", "secret", "REGISTER", "nonsense")}, Wrong},
 		"a port and parameters more":     {[]string{as("101", "secret", "REGISTER", "sip:A.test:5060;transport=tls")}, Accepted},
+		"the edge's address for a host":  {[]string{as("101", "secret", "REGISTER", "sip:192.0.2.1:5060")}, Accepted},
+		"another user at that address":   {[]string{as("101", "secret", "REGISTER", "sip:600@192.0.2.1:5060")}, Wrong},
 		"in the wrong header":            {[]string{"Proxy-" + with(func(*digest.Credentials) {})}, None},
 		"another realm":                  {[]string{with(func(c *digest.Credentials) { c.Realm = "b.test" })}, None},
 		"another realm, and ours":        {[]string{header(answer(swapped, 1)), with(func(*digest.Credentials) {})}, Accepted},

@@ -1,0 +1,57 @@
+package core
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestConfig(t *testing.T) {
+	good := testConfig(t)
+	if err := good.Validate(); err != nil {
+		t.Fatalf("the defaults are refused: %v", err)
+	}
+	for name, row := range map[string]struct {
+		change func(*Config)
+		want   string
+	}{
+		"an unknown database":      {func(c *Config) { c.Database = "mysql://x" }, "database: "},
+		"a database without path":  {func(c *Config) { c.Database = "sqlite:" }, "database: "},
+		"every address":            {func(c *Config) { c.SIP = netip.MustParseAddrPort("0.0.0.0:5070") }, "sip: "},
+		"audio on every address":   {func(c *Config) { c.Media = netip.MustParseAddrPort("[::]:1").Addr() }, "media: "},
+		"ports the wrong way":      {func(c *Config) { c.MediaPorts = "41000-40000" }, "media_ports: "},
+		"one port":                 {func(c *Config) { c.MediaPorts = "40000" }, "media_ports: "},
+		"a port too many":          {func(c *Config) { c.MediaPorts = "40000-65536" }, "media_ports: "},
+		"ports of the system":      {func(c *Config) { c.MediaPorts = "80-90" }, "media_ports: "},
+		"a ring too short":         {func(c *Config) { c.RingTime = Duration(time.Millisecond) }, "ring_time: "},
+		"a minimum over an hour":   {func(c *Config) { c.MinExpires = Duration(2 * time.Hour) }, "min_expires: "},
+		"a maximum under it":       {func(c *Config) { c.MaxExpires = Duration(time.Second) }, "max_expires: "},
+		"no place for the key":     {func(c *Config) { c.KeyFile = "" }, "key_file: "},
+		"nothing wrong, spaced":    {func(c *Config) { c.MediaPorts = "40000 - 40999" }, ""},
+		"nothing wrong, an alias":  {func(c *Config) { c.Database = "postgresql://x/y" }, ""},
+		"a registration of a year": {func(c *Config) { c.MaxExpires = Duration(365 * 24 * time.Hour) }, "max_expires: "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := good
+			row.change(&c)
+			err := c.Validate()
+			if got := err == nil; got != (row.want == "") || err != nil && !strings.HasPrefix(err.Error(), row.want) {
+				t.Errorf("got %v, want a fault of %q", err, row.want)
+			}
+		})
+	}
+}
+
+func TestDurationText(t *testing.T) {
+	var d Duration
+	if err := d.UnmarshalText([]byte("1m30s")); err != nil || d.duration() != 90*time.Second {
+		t.Errorf("read %v, %v", d.duration(), err)
+	}
+	if text, err := d.MarshalText(); err != nil || string(text) != "1m30s" {
+		t.Errorf("written %q, %v", text, err)
+	}
+	if err := d.UnmarshalText([]byte("soon")); err == nil {
+		t.Error("soon is a duration")
+	}
+}
