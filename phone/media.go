@@ -28,7 +28,9 @@ type target struct {
 }
 
 // Media is the sound of one call: one socket, what is played into it and what is
-// heard from it. It may be used from any goroutine, also after the call.
+// heard from it, by RTP without RTCP. It hears whoever sends to its port: whether
+// strangers may is for the border to decide. It may be used from any goroutine,
+// also after the call.
 type Media struct {
 	conn   *net.UDPConn
 	silent bool          // sends nothing, ever (Manners.NoMedia)

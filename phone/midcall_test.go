@@ -1,6 +1,8 @@
 package phone_test
 
 import (
+	"context"
+	"errors"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -210,5 +212,34 @@ func TestText(t *testing.T) {
 	}
 	if got := <-b.Texts(); got.Body != "hello" || !strings.Contains(got.From, "sip:a@") {
 		t.Errorf("got %+v", got)
+	}
+}
+
+// A phone without its battery says nothing, but knows that its calls are over.
+func TestSwitchedOff(t *testing.T) {
+	t.Parallel()
+	p, err := phone.New(phone.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(within(t))
+	ran := make(chan error, 1)
+	go func() { ran <- p.Run(ctx) }()
+	atP, atB := connect(t, p, start(t, 880, phone.Config{Manners: answering}))
+	listened(t, atB, 100*time.Millisecond)
+	stop()
+	if err := <-ran; err != nil {
+		t.Fatal(err)
+	}
+	if e := ended(t, atP); !errors.Is(e.Err, phone.ErrClosed) {
+		t.Errorf("its call ended with %+v", e)
+	}
+	if _, err := p.Dial(within(t), "sip:x@127.0.0.1:9"); err == nil {
+		t.Error("it still calls")
+	}
+	select {
+	case <-atB.Done():
+		t.Errorf("the peer was told: %+v", atB.End())
+	default:
 	}
 }

@@ -11,8 +11,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 
@@ -75,8 +77,12 @@ func (p *Phone) Run(ctx context.Context) error {
 	p.mu.Lock()
 	p.closing = true
 	close(p.closed)
+	calls := slices.Collect(maps.Values(p.calls))
 	p.mu.Unlock()
 	p.wg.Wait()
+	for _, c := range calls {
+		c.finish(End{Ours: true, Reason: "the phone was switched off", Err: ErrClosed})
+	}
 	return err
 }
 

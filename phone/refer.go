@@ -5,9 +5,13 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/lindero/lindero/wire/sip"
 )
+
+// ringTime is how long a call that a peer asked for may ring (RFC 3261 timer C).
+const ringTime = 3 * time.Minute
 
 // Refer asks the peer to call target in our place (RFC 3515) and waits until it
 // tells how that went. A transfer that failed is a *Failure with the code the
@@ -27,6 +31,13 @@ func (c *Call) ReferTo(ctx context.Context, other *Call) error {
 }
 
 func (c *Call) transfer(ctx context.Context, referTo string) error {
+	for drained := false; !drained; { // what was said of an earlier transfer
+		select {
+		case <-c.notified:
+		default:
+			drained = true
+		}
+	}
 	lines := "Refer-To: " + referTo + "\r\nReferred-By: <" + c.p.own() + ">\r\n"
 	if _, err := c.do(ctx, "REFER", lines, "", nil); err != nil {
 		return err
@@ -75,7 +86,8 @@ func (c *Call) refer(t *serverTx) {
 
 // follow makes the call a REFER asked for.
 func (c *Call) follow(target, lines string) {
-	ctx := context.Background() // the phone's end and the transactions' timers bound it
+	ctx, cancel := context.WithTimeout(context.Background(), ringTime)
+	defer cancel()
 	tell := func(code int, state string) {
 		body := fmt.Sprintf("SIP/2.0 %d %s\r\n", code, sip.ReasonPhrase(code))
 		head := "Event: refer\r\nSubscription-State: " + state + "\r\nContact: <" + c.p.URI() + ">\r\n"

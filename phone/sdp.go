@@ -89,7 +89,10 @@ func parseSDP(body []byte) (description, error) {
 		case "m":
 			d.lines = append(d.lines, value)
 			f := strings.Fields(value)
-			ours = d.audio < 0 && len(f) > 3 && f[0] == "audio" && f[2] == "RTP/AVP"
+			if len(f) < 4 {
+				return d, fmt.Errorf("phone: a stream without formats in the session description")
+			}
+			ours = d.audio < 0 && f[0] == "audio" && f[2] == "RTP/AVP"
 			if ours {
 				d.audio = len(d.lines) - 1
 				p, _ := strconv.ParseUint(f[1], 10, 16)
@@ -177,9 +180,6 @@ func (s *speaker) answer(o description, codec Codec, dir direction) []byte {
 	lines := make([]string, len(o.lines))
 	for i, l := range o.lines {
 		f := strings.Fields(l)
-		if len(f) < 4 {
-			f = []string{"audio", "0", "RTP/AVP", "0"}
-		}
 		lines[i] = f[0] + " 0 " + strings.Join(f[2:], " ")
 	}
 	lines[o.audio] = s.media([]Codec{codec}, o.events)

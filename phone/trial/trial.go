@@ -100,7 +100,7 @@ func (t *trial) call(ctx context.Context) (*phone.Call, error) {
 		case c := <-t.phone.Incoming():
 			return c, c.Answer(ctx)
 		case <-ctx.Done():
-			return nil, fmt.Errorf("no call came: %w", ctx.Err())
+			return nil, errors.New("no call came before we were told to stop")
 		}
 	}
 	t.show(Progress{State: "calling"})

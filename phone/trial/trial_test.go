@@ -153,7 +153,7 @@ func TestInterrupted(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(within(t))
 	r, err := trial.Run(ctx, trial.Plan{Answer: true}, func(trial.Progress) { cancel() })
-	if err != nil || r.OK || !strings.Contains(r.Why, "interrupted") {
+	if err != nil || r.OK || !strings.Contains(r.Why, "no call came") {
 		t.Errorf("%+v, %v", r, err)
 	}
 }
