@@ -112,14 +112,14 @@ func TestNewTwiceInOneRegistry(t *testing.T) {
 
 // watched is what TestMetrics must find.
 var watched = map[string]float64{
-	"relay_calls": 1, "relay_legs": 4,
-	"relay_packets_total forwarded":      10,
-	"relay_packets_total wrong_source":   0,
-	"relay_port_pairs 127.0.0.2 lent":    1,
-	"relay_port_pairs 127.0.0.3 resting": 0,
-	"relay_commands_total offer ok":      1,
-	"relay_commands_total unknown error": 1,
-	"relay_calls_ended_total idle":       0,
+	"lindero_relay_calls": 1, "lindero_relay_legs": 4,
+	"lindero_relay_packets_total forwarded":      10,
+	"lindero_relay_packets_total wrong_source":   0,
+	"lindero_relay_port_pairs 127.0.0.2 lent":    1,
+	"lindero_relay_port_pairs 127.0.0.3 resting": 0,
+	"lindero_relay_commands_total offer ok":      1,
+	"lindero_relay_commands_total unknown error": 1,
+	"lindero_relay_calls_ended_total idle":       0,
 }
 
 func TestMetrics(t *testing.T) {

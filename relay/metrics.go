@@ -17,12 +17,12 @@ type meters struct {
 
 func newMeters(r *Relay) *meters {
 	desc := func(name, help string, labels ...string) *prometheus.Desc {
-		return prometheus.NewDesc("relay_"+name, help, labels, nil)
+		return prometheus.NewDesc("lindero_relay_"+name, help, labels, nil)
 	}
 	return &meters{
 		relay: r,
 		commands: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "relay_commands_total", Help: "NG commands by what they were and how they ended.",
+			Name: "lindero_relay_commands_total", Help: "NG commands by what they were and how they ended.",
 		}, []string{"command", "result"}),
 		calls:   desc("calls", "Live calls."),
 		legs:    desc("legs", "Ports lent to live calls, RTP and RTCP."),
