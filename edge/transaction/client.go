@@ -99,7 +99,7 @@ func (c *Client) Respond(now wheel.Time, code int) (v Verdict, sendCancel bool) 
 		}
 		return Pass, false
 	case c.Open():
-		c.over(now, Completed, c.lossy(32*time.Second)) // timer D
+		c.over(now, Completed, c.lossy(64*c.timing.T1)) // timer D
 		return PassAck, false
 	case c.state == Completed || c.state == Terminated:
 		return Reack, false
