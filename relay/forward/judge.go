@@ -77,6 +77,18 @@ func (r *route) mightBe(from netip.AddrPort) bool {
 	return from == r.Exact && from.IsValid() || from.Addr() == r.Learn
 }
 
+// peer is the address of who sends to this leg, or would have.
+func (r *route) peer() netip.Addr {
+	switch {
+	case r.From.IsValid():
+		return r.From.Addr()
+	case r.Learn.IsValid():
+		return r.Learn
+	default:
+		return r.Exact.Addr()
+	}
+}
+
 // inspect says what b is and whether this leg carries such packets.
 func (r *route) inspect(b []byte) (kind rtp.Kind, h rtp.Header, ok bool) {
 	if r.Flags&Any != 0 {

@@ -229,9 +229,8 @@ func (u *Userspace) Delete(local netip.AddrPort) (Counts, error) {
 	if l == nil {
 		return Counts{}, ErrNoLeg
 	}
-	if from := l.route.Load().From; from.IsValid() {
-		addr := from.Addr()
-		s.former.Store(&addr)
+	if former := l.route.Load().peer(); former.IsValid() {
+		s.former.Store(&former)
 	}
 	return l.counts(u), nil
 }
