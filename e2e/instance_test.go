@@ -150,3 +150,14 @@ lines:
 	}
 	return sum
 }
+
+// recorded waits until core has written down every call that ended. Records are
+// written behind the calls, a moment after the phones have parted.
+func (i *instance) recorded(t *testing.T) {
+	t.Helper()
+	if !eventually(patience, func() bool {
+		return i.metric(t, "lindero_b2bua_calls_total") > 0 && i.metric(t, "lindero_b2bua_calls") == 0 && i.metric(t, "lindero_b2bua_cdrs_pending") == 0
+	}) {
+		t.Error("core still has records to write")
+	}
+}

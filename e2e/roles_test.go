@@ -64,9 +64,9 @@ func deploy(t *testing.T) *deployment {
 	d.dir = lab.DataDir(t)
 	d.seed()
 	d.sip, d.sips = freePort(t, "127.0.0.1"), freePort(t, "127.0.0.1")
-	d.metrics = freePort(t, "127.0.0.1")
+	d.metrics = freePort(t, "127.0.0.1") // core's: it knows about calls
 	addresses := []any{
-		d.dir, d.sip, d.sips, freePort(t, "127.0.0.2"), freePort(t, "127.0.0.3"), freePort(t, "127.0.0.4"), d.metrics, freePort(t, "127.0.0.1"),
+		d.dir, d.sip, d.sips, freePort(t, "127.0.0.2"), freePort(t, "127.0.0.3"), freePort(t, "127.0.0.4"), freePort(t, "127.0.0.1"), d.metrics,
 	}
 	for role, text := range map[string]string{"edge": edgeYAML, "core": coreYAML, "relay": relayYAML} {
 		file := filepath.Join(d.dir, role+".yaml")
@@ -113,6 +113,7 @@ func TestThreeProcessesServeWhateverDiesBetweenCalls(t *testing.T) {
 		call := alice.talk(bob)
 		call.hear()
 		call.hangup()
+		d.recorded(t)
 	}
 	talked()
 	for _, role := range []string{"relay", "core", "edge"} {
@@ -140,9 +141,11 @@ func TestUpThatIsKilledKeepsRegistrationsAndRecords(t *testing.T) {
 	alice.register()
 	bob.register()
 	alice.talk(bob).hangup()
+	i.recorded(t)
 	i.Kill()
 	again := i.restart(t)
 	alice.talk(bob).hangup()
+	again.recorded(t)
 	again.Kill()
 	if n := len(cdrs(t, i.dir)); n != 2 {
 		t.Errorf("%d call records of 2 calls", n)

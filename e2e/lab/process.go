@@ -69,7 +69,12 @@ func (p *Process) Output() string {
 func (p *Process) Await(text string, n int, limit time.Duration) {
 	p.t.Helper()
 	if !p.Says(text, n, limit) {
-		p.t.Fatalf("%s did not say %q (%d times) within %v", p.Name, text, n, limit)
+		select {
+		case <-p.done:
+			p.t.Fatalf("%s ended without saying %q (%d times): %v", p.Name, text, n, p.err)
+		default:
+			p.t.Fatalf("%s did not say %q (%d times) within %v", p.Name, text, n, limit)
+		}
 	}
 }
 
