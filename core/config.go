@@ -4,9 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/lindero/lindero/wire/sip/digest"
 )
 
 // A Config is a core's part of a configuration file.
@@ -16,6 +19,7 @@ type Config struct {
 	Media      netip.Addr     `yaml:"media"`       // where core's voice sends and receives audio
 	MediaPorts string         `yaml:"media_ports"` // of core's voice, "first-last"
 	KeyFile    string         `yaml:"key_file"`    // key of nonces; made when absent
+	Digest     []string       `yaml:"digest"`      // algorithms offered, in order; [MD5] for phones that give up at SHA-256
 	RingTime   Duration       `yaml:"ring_time"`   // how long phones ring in a company that does not say
 	MinExpires Duration       `yaml:"min_expires"` // shortest registration
 	MaxExpires Duration       `yaml:"max_expires"` // longest registration
@@ -43,6 +47,7 @@ func DefaultConfig() Config {
 		SIP:        netip.MustParseAddrPort("127.0.0.1:5070"),
 		Media:      netip.MustParseAddr("127.0.0.1"),
 		MediaPorts: "40000-40999",
+		Digest:     []string{digest.SHA256.String(), digest.MD5.String()},
 		RingTime:   Duration(60 * time.Second),
 		MinExpires: Duration(60 * time.Second),
 		MaxExpires: Duration(2 * time.Hour),
@@ -64,11 +69,29 @@ func (c Config) Validate() error {
 	_, _, err := portRange(c.MediaPorts)
 	check(err == nil, "media_ports: %v", err)
 	check(c.KeyFile != "", "key_file: required")
+	_, err = c.algorithms()
+	check(err == nil, "digest: %v", err)
 	check(c.RingTime.duration() >= time.Second, "ring_time: at least 1s")
 	minimum, maximum := c.MinExpires.duration(), c.MaxExpires.duration()
 	check(minimum >= time.Second && minimum <= time.Hour, "min_expires: between 1s and 1h (RFC 3261 §10.3)")
 	check(maximum >= minimum && maximum <= 24*time.Hour, "max_expires: between min_expires and 24h")
 	return errors.Join(errs...)
+}
+
+// algorithms reads Digest.
+func (c Config) algorithms() ([]digest.Algorithm, error) {
+	var all []digest.Algorithm
+	for _, name := range c.Digest {
+		a, err := digest.ParseAlgorithm(name)
+		if err != nil || slices.Contains(all, a) {
+			return nil, fmt.Errorf("wants SHA-256, MD5 or both, the preferred one first, not %q", c.Digest)
+		}
+		all = append(all, a)
+	}
+	if len(all) == 0 {
+		return nil, errors.New("wants at least one of SHA-256 and MD5")
+	}
+	return all, nil
 }
 
 func databaseKnown(url string) bool {

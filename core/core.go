@@ -76,7 +76,11 @@ func assemble(ctx context.Context, cfg Config, log *slog.Logger, reg prometheus.
 	if err != nil {
 		return nil, err
 	}
-	guard, err := auth.New(auth.Config{Key: key})
+	algorithms, err := cfg.algorithms()
+	if err != nil {
+		return nil, fmt.Errorf("core: digest: %w", err)
+	}
+	guard, err := auth.New(auth.Config{Key: key, Algorithms: algorithms})
 	if err != nil {
 		return nil, err
 	}

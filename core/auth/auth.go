@@ -11,6 +11,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -26,12 +27,17 @@ type Config struct {
 	Key  []byte        // at least 16 bytes; LoadKey reads one. Who has it can make nonces, not passwords
 	Life time.Duration // of a nonce; default 5 min
 	Max  int           // nonces remembered as used; default 1 000 000, some 60 MB when full
+
+	// Algorithms are offered in this order and no other is accepted; default
+	// SHA-256, MD5.
+	Algorithms []digest.Algorithm
 }
 
 // A Guard checks credentials. Its methods may be called from any goroutine.
 type Guard struct {
 	nonces *mint
 	used   *ledger
+	offers []digest.Algorithm
 	dummy  [2]string // HA1 of nobody, by algorithm - 1
 
 	computed atomic.Uint64 // responses computed; a stranger's guess must cost one, like the owner's
@@ -71,6 +77,9 @@ func New(cfg Config) (*Guard, error) {
 	if cfg.Max <= 0 {
 		cfg.Max = 1_000_000
 	}
+	if len(cfg.Algorithms) == 0 {
+		cfg.Algorithms = []digest.Algorithm{digest.SHA256, digest.MD5}
+	}
 	var nobody [48]byte
 	if _, err := rand.Read(nobody[:]); err != nil {
 		return nil, fmt.Errorf("auth: random: %w", err)
@@ -78,6 +87,7 @@ func New(cfg Config) (*Guard, error) {
 	return &Guard{
 		nonces: &mint{key: cfg.Key, life: cfg.Life},
 		used:   newLedger(cfg.Life, cfg.Max, time.Now()),
+		offers: slices.Clone(cfg.Algorithms),
 		dummy:  [2]string{hex.EncodeToString(nobody[:16]), hex.EncodeToString(nobody[16:])},
 	}, nil
 }
@@ -128,7 +138,7 @@ func (g *Guard) check(ctx context.Context, req *sip.Message, c digest.Credential
 	g.computed.Add(1)
 	right := c.Check(ha1, string(req.Method))
 	switch {
-	case !right || !known || !meant(req, c):
+	case !right || !known || !meant(req, c) || !slices.Contains(g.offers, c.Algorithm):
 		return tenancy.Terminal{}, Wrong, nil
 	case !fresh || !g.used.take(n, c.QOP, c.NC, now):
 		return tenancy.Terminal{}, Stale, nil
@@ -172,12 +182,12 @@ func meant(req *sip.Message, c digest.Credentials) bool {
 }
 
 // Challenge prints, at the end of dst, the header lines that ask for credentials:
-// SHA-256 first, then MD5, each in a line of its own (RFC 8760 §2.4). header is
+// one for each algorithm, the preferred one first (RFC 8760 §2.4). header is
 // WWW-Authenticate or Proxy-Authenticate; stale tells the phone that its password
 // was right.
 func (g *Guard) Challenge(dst []byte, header, realm string, stale bool) []byte {
 	c := digest.Challenge{Realm: realm, Nonce: g.nonces.make(realm, time.Now()), QOP: true, Stale: stale}
-	for _, c.Algorithm = range []digest.Algorithm{digest.SHA256, digest.MD5} {
+	for _, c.Algorithm = range g.offers {
 		dst = append(append(dst, header...), ": "...)
 		dst = append(c.Append(dst), "\r\n"...)
 	}

@@ -179,6 +179,26 @@ func TestNonceGrowsOld(t *testing.T) {
 
 // A restarted process does not know what nonces were used for, so it takes none
 // of those.
+// Phones that give up at SHA-256 are a reason to offer MD5 alone; what is not
+// offered is then not accepted either.
+func TestOneAlgorithmOffered(t *testing.T) {
+	both := newGuard(t, Config{})
+	sha, _ := challenges(t, both)
+	g := newGuard(t, Config{Algorithms: []digest.Algorithm{digest.MD5}})
+	line := string(g.Challenge(nil, "WWW-Authenticate", realm, false))
+	ch, err := digest.ParseChallenge([]byte(strings.TrimPrefix(strings.TrimSpace(line), "WWW-Authenticate: ")))
+	if err != nil || ch.Algorithm != digest.MD5 || strings.Count(line, "\r\n") != 1 {
+		t.Fatalf("challenge %q, %v", line, err)
+	}
+	if v := verify(t, g, header(answer(ch, 1))); v != Accepted {
+		t.Errorf("MD5: verdict %v", v)
+	}
+	ch.Algorithm = sha.Algorithm
+	if v := verify(t, g, header(answer(ch, 2))); v != Wrong {
+		t.Errorf("SHA-256: verdict %v", v)
+	}
+}
+
 func TestRestartForgetsNonces(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		before := newGuard(t, Config{})

@@ -10,8 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
-
-	"github.com/lindero/lindero/core/store"
 )
 
 const domain = "bench.lindero.test"
@@ -54,11 +52,12 @@ func startLindero(ctx context.Context, binary, dir string, port, users int) (*co
 	if err := seed(ctx, filepath.Join(dir, "bench.db"), users); err != nil {
 		return nil, fmt.Errorf("seed: %w", err)
 	}
-	configs := map[string]any{
-		"relay": map[string]any{"id": "r1", "ng": addr(port + 3), "external": "127.0.0.1", "internal": "127.0.0.1", "media_ports": "20000-29999"},
-		"core": map[string]any{"sip": addr(port + 2), "database": "sqlite:" + filepath.Join(dir, "bench.db"), "media": "127.0.0.1",
-			"media_ports": "41000-41099", "key_file": filepath.Join(dir, "core.key")},
-		"edge": map[string]any{"name": "e1", "sip": addr(port), "inside": addr(port + 1), "core": []string{addr(port + 2)},
+	configs := map[string]map[string]any{
+		"relay": {"id": "r1", "ng": addr(port + 3), "external": "127.0.0.1", "internal": "127.0.0.1", "media_ports": "20000-29999"},
+		"core": {"sip": addr(port + 2), "database": "sqlite:" + filepath.Join(dir, "bench.db"), "media": "127.0.0.1",
+			"media_ports": "41000-41099", "key_file": filepath.Join(dir, "core.key"),
+			"digest": []string{"MD5"}}, // sipp gives up at SHA-256, and Kamailio is asked for MD5 too,
+		"edge": {"name": "e1", "sip": addr(port), "inside": addr(port + 1), "core": []string{addr(port + 2)},
 			"relays": []any{map[string]any{"id": "r1", "ng": addr(port + 3)}}, "key_file": filepath.Join(dir, "edge.key")},
 	}
 	c := &contender{name: "lindero", port: port}
@@ -69,6 +68,8 @@ func startLindero(ctx context.Context, binary, dir string, port, users int) (*co
 		}
 	}
 	for i, role := range []string{"relay", "core", "edge"} {
+		health := addr(port + 10 + i)
+		configs[role]["role"], configs[role]["metrics"] = role, health
 		b, err := json.Marshal(configs[role])
 		if err != nil {
 			return nil, err
@@ -77,8 +78,7 @@ func startLindero(ctx context.Context, binary, dir string, port, users int) (*co
 		if err := os.WriteFile(file, b, 0o600); err != nil {
 			return nil, err
 		}
-		health := addr(port + 10 + i)
-		p, stop, err := start(filepath.Join(dir, role+".log"), binary, role, "--config", file, "--metrics", health)
+		p, stop, err := start(filepath.Join(dir, role+".log"), binary, role, "--config", file)
 		if err != nil {
 			c.stop()
 			return nil, err
@@ -93,16 +93,6 @@ func startLindero(ctx context.Context, binary, dir string, port, users int) (*co
 		}
 	}
 	return c, nil
-}
-
-// seed gives one company as many users as the bench registers.
-func seed(ctx context.Context, file string, users int) error {
-	s, err := store.Open(ctx, "sqlite:"+file)
-	if err != nil {
-		return err
-	}
-	defer s.Close()
-	return seedUsers(ctx, s, users)
 }
 
 func addr(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }

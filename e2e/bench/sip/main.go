@@ -176,14 +176,17 @@ func (b *bench) measure(ctx context.Context, c *contender, l load, dir string) (
 }
 
 // writeUsers writes sipp's input files: the users in order, and pairs of two
-// different ones.
+// different ones, each with the credentials of the first.
 func (b *bench) writeUsers() error {
 	var called, pairs strings.Builder
 	called.WriteString("SEQUENTIAL\n")
 	pairs.WriteString("SEQUENTIAL\n")
 	for i := range b.users {
-		fmt.Fprintf(&called, "%d;\n", firstUser+i)
-		fmt.Fprintf(&pairs, "%d;%d;\n", firstUser+i, firstUser+(i+b.users/2)%b.users)
+		user := firstUser + i
+		// sipp reads this keyword only out of its input file.
+		auth := fmt.Sprintf("[authentication username=%d password=%s]", user, password)
+		fmt.Fprintf(&called, "%d;%s;\n", user, auth)
+		fmt.Fprintf(&pairs, "%d;%d;%s;\n", user, firstUser+(i+b.users/2)%b.users, auth)
 	}
 	b.called, b.pairs = filepath.Join(b.dir, "called.csv"), filepath.Join(b.dir, "pairs.csv")
 	if err := os.WriteFile(b.called, []byte(called.String()), 0o644); err != nil {
@@ -191,5 +194,3 @@ func (b *bench) writeUsers() error {
 	}
 	return os.WriteFile(b.pairs, []byte(pairs.String()), 0o644)
 }
-
-const firstUser = 100000
