@@ -41,12 +41,8 @@ func (w *world) phone(name string, user int) *phone {
 }
 
 func (p *phone) register() {
-	c := p.w.co
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	id := tenancy.UserID(p.user)
-	c.bindings[id] = append(c.bindings[id], tenancy.Binding{
-		User: id, Contact: "sip:" + p.name + "@10.0.0.9:5062;ob",
+	p.w.co.bind(tenancy.Binding{
+		User: tenancy.UserID(p.user), Contact: "sip:" + p.name + "@10.0.0.9:5062;ob",
 		Path: []string{"<sip:token-" + p.name + "@" + p.addr.String() + ";transport=tcp;lr;ob>"},
 	})
 }

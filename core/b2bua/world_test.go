@@ -134,6 +134,13 @@ func newCompany() *company {
 	return &company{bindings: make(map[tenancy.UserID][]tenancy.Binding), ring: 30 * time.Second}
 }
 
+// bind registers a contact.
+func (c *company) bind(b tenancy.Binding) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.bindings[b.User] = append(c.bindings[b.User], b)
+}
+
 type handle struct {
 	*company
 	id tenancy.CompanyID
