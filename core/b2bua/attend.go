@@ -9,10 +9,19 @@ import (
 
 // An attended transfer joins the far ends of two calls of one person. Each call
 // is a goroutine with state of its own, so the far end of the second call is
-// lent to the first: its leg changes owner, and comes back if the transfer fails.
+// lent to the first: it changes owner, and comes back if the transfer fails.
 
-// attend asks the call that the Replaces value names for its far end.
-func (c *call) attend(tr *transfer, replaces string) {
+// A loan is the far end of another call that this one has borrowed.
+type loan struct {
+	from    *call
+	far     party
+	changed bool // it was given a new session meanwhile
+}
+
+// borrow asks the call that a Replaces value names (RFC 3891) for the far end of
+// that dialog. then runs on this call's goroutine, with the loan or a code why
+// there is none.
+func (c *call) borrow(replaces string, then func(ln *loan, code int)) {
 	callID, params := split(replaces)
 	to, _ := wire.Param(params, "to-tag")
 	from, _ := wire.Param(params, "from-tag")
@@ -21,29 +30,25 @@ func (c *call) attend(tr *transfer, replaces string) {
 	if with == nil { // some phones name the tags from their own side
 		with, theirs = c.b.legs.find(callID, string(from)), string(to)
 	}
-	if with == nil || with.owner.Load() == c {
-		c.transferFailed(tr, sip.StatusCallTransactionDoesNotExists)
-		return
-	}
-	if !with.post(func(other *call) { other.lend(with, theirs, c, tr) }) {
-		c.transferFailed(tr, sip.StatusCallTransactionDoesNotExists)
+	if with == nil || with.owner.Load() == c || !with.post(func(other *call) { other.lend(with, theirs, c, then) }) {
+		then(nil, sip.StatusCallTransactionDoesNotExists)
 	}
 }
 
 // lend gives the far end of leg with to the call by, or says why not.
-func (c *call) lend(with *leg, theirs string, by *call, tr *transfer) {
+func (c *call) lend(with *leg, theirs string, by *call, then func(*loan, int)) {
 	far := c.other(with)
 	code := 0
 	switch {
 	case with.remoteTag != theirs || !with.confirmed || c.over || far == nil:
 		code = sip.StatusCallTransactionDoesNotExists
-	case c.company.ID != by.company.ID:
+	case c.cdr.Company != by.cdr.Company:
 		code = sip.StatusForbidden
-	case c.busy || c.transfer != nil || c.lent != nil || with.in != nil || with.out != nil || !free(far):
+	case c.busy || c.transfer != nil || with.in != nil || with.out != nil || !free(far):
 		code = sip.StatusRequestPending
 	}
 	if code != 0 {
-		by.mail.post(func() { by.transferFailed(tr, code) })
+		by.mail.post(func() { then(nil, code) })
 		return
 	}
 	c.lent, c.lentSide, c.busy = far, c.side(far), true
@@ -52,7 +57,8 @@ func (c *call) lend(with *leg, theirs string, by *call, tr *transfer) {
 		delete(c.legs, l)
 	}
 	far.belong(by)
-	if !by.mail.post(func() { by.borrowed(tr, c, with, far) }) {
+	ln := &loan{from: c, far: far}
+	if !by.mail.post(func() { by.borrowed(ln, then) }) {
 		far.belong(c)
 		c.returned(false)
 	}
@@ -64,49 +70,37 @@ func free(p party) bool {
 	return !ok || l.confirmed && !l.ended && l.in == nil && l.out == nil
 }
 
-// borrowed goes on with a transfer once the target is there: it is offered the
-// rest's session, as one that was called would be.
-func (c *call) borrowed(tr *transfer, lender *call, with *leg, far party) {
-	tr.lender, tr.with, tr.target = lender, with, far
-	if l, ok := far.(*leg); ok {
+// borrowed takes the loan in.
+func (c *call) borrowed(ln *loan, then func(*loan, int)) {
+	if l, ok := ln.far.(*leg); ok {
 		c.legs[l] = struct{}{}
+		l.pin()
 	}
-	if c.over || c.transfer != tr {
-		c.giveBack(tr)
+	if c.over {
+		c.giveBack(ln)
 		return
 	}
-	offer := talking(tr.rest.session())
-	if offer.empty() {
-		c.transferFailed(tr, sip.StatusNotAcceptableHere)
-		return
-	}
-	c.exclusive(func() {
-		tr.changed = true
-		if l, ok := far.(*leg); ok {
-			l.pin()
-		}
-		far.renew(offer, func(c *call, _ body, code int) {
-			c.busy = false
-			c.targetTold(tr, code)
-		})
-	})
+	then(ln, sip.StatusOK)
 }
 
-// giveBack returns the borrowed far end to its call.
-func (c *call) giveBack(tr *transfer) {
-	far := tr.target
-	tr.target = nil
-	if l, ok := far.(*leg); ok {
+// keep tells the lender that its far end stays here.
+func (ln *loan) keep() { ln.from.mail.post(func() { ln.from.parted() }) }
+
+// giveBack returns a far end to its call.
+func (c *call) giveBack(ln *loan) {
+	l, isLeg := ln.far.(*leg)
+	if isLeg {
 		delete(c.legs, l)
 	}
-	far.belong(tr.lender)
-	if !tr.lender.mail.post(func() { tr.lender.returned(tr.changed) }) {
-		far.belong(c) // its call was killed
-		if l, ok := far.(*leg); ok {
-			c.legs[l] = struct{}{}
-		}
-		far.hangUp("transfer failed")
+	ln.far.belong(ln.from)
+	if ln.from.mail.post(func() { ln.from.returned(ln.changed) }) {
+		return
 	}
+	ln.far.belong(c) // its call was killed
+	if isLeg {
+		c.legs[l] = struct{}{}
+	}
+	ln.far.hangUp("")
 }
 
 // returned takes the far end back after a transfer that failed.
@@ -137,4 +131,67 @@ func (c *call) returned(changed bool) {
 func (c *call) parted() {
 	c.lent, c.busy = nil, false
 	c.finish(ending{verdict: tenancy.OK, code: sip.StatusOK, by: byCore, reason: "transferred"})
+}
+
+// attend carries out a REFER with Replaces: the target is borrowed and offered
+// the rest's session, as one that was called would be.
+func (c *call) attend(tr *transfer, replaces string) {
+	c.borrow(replaces, func(ln *loan, code int) {
+		if ln == nil {
+			c.transferFailed(tr, code)
+			return
+		}
+		if c.transfer != tr {
+			c.giveBack(ln)
+			return
+		}
+		tr.loan, tr.target = ln, ln.far
+		offer := talking(tr.rest.session())
+		if offer.empty() {
+			c.transferFailed(tr, sip.StatusNotAcceptableHere)
+			return
+		}
+		c.exclusive(func() {
+			ln.changed = true
+			ln.far.renew(offer, func(c *call, _ body, code int) {
+				c.busy = false
+				c.targetTold(tr, code)
+			})
+		})
+	})
+}
+
+// replace carries out an INVITE with Replaces (RFC 3891): the caller takes the
+// place of who is in the dialog it names.
+func (c *call) replace(replaces string, offer body) error {
+	if !offer.isSDP() {
+		return deny(sip.StatusNotAcceptableHere, tenancy.Caller, "Replaces without an offer")
+	}
+	c.borrow(replaces, func(ln *loan, code int) {
+		if ln == nil || c.over {
+			if ln != nil {
+				c.giveBack(ln)
+			}
+			c.finish(ending{verdict: tenancy.Caller, code: max(code, 400), by: byCore, reason: "nothing to replace"})
+			return
+		}
+		c.loan = ln
+		ln.changed = true
+		ln.far.renew(offer, func(c *call, answer body, code int) {
+			if c.over || c.loan != ln {
+				return
+			}
+			if code/100 != 2 {
+				code, v := forCaller(code)
+				c.finish(ending{verdict: v, code: code, by: byCallee, reason: "refused to be taken over"})
+				return
+			}
+			c.loan = nil
+			c.sides[1] = ln.far
+			c.cdr.CalleeUser = ln.far.identity().user
+			c.acceptCaller(answer, func(body) {})
+			ln.keep()
+		})
+	})
+	return nil
 }

@@ -28,6 +28,7 @@ type call struct {
 	trying   *attempt          // the search for who answers
 	busy     bool              // an offer waits for its answer, or an INVITE for its ACK
 	transfer *transfer         // a REFER in progress
+	loan     *loan             // what an INVITE with Replaces has taken and not kept yet
 	lent     party             // what another call took for its transfer, and whose place that is
 	lentSide int
 	digits   int // keys a voice of ours heard
@@ -77,6 +78,7 @@ func (c *call) run() {
 		for _, f := range c.mail.take() {
 			c.step(f)
 		}
+		c.prune()
 		if c.over && c.idle() {
 			c.gone = true
 		}
@@ -125,6 +127,22 @@ func (c *call) leave() {
 	delete(c.b.calls, c)
 	c.b.live.Add(-1)
 	c.b.mu.Unlock()
+}
+
+// manyLegs is how many dialogs a call may have before it looks for dead ones.
+const manyLegs = 32
+
+// prune forgets dialogs that are over, of which transfers that fail leave some.
+func (c *call) prune() {
+	if len(c.legs) < manyLegs {
+		return
+	}
+	for l := range c.legs {
+		if l.ended && l.idle() && l != c.caller {
+			delete(c.legs, l)
+			c.b.legs.remove(l)
+		}
+	}
 }
 
 // idle tells whether no loose end of an ended call remains.
@@ -200,16 +218,16 @@ func (c *call) finish(e ending) {
 	if c.trying != nil {
 		c.trying.stop()
 	}
-	if in := c.caller.in; in != nil && in.res == nil && !c.caller.confirmed {
-		in.stx.refuse(e.code, e.extra...)
-		c.caller.dropInvite()
-		c.caller.ended = true
-	}
+	c.refuseCaller(e)
 	say := ""
 	if e.by == byCore {
 		say = e.reason
 	}
 	c.settleTransfer(sip.StatusRequestTerminated)
+	if ln := c.loan; ln != nil {
+		c.loan = nil
+		c.giveBack(ln)
+	}
 	for _, p := range c.sides {
 		if p != nil {
 			p.hangUp(say)
@@ -219,6 +237,18 @@ func (c *call) finish(e ending) {
 		l.hangUp(say)
 	}
 	c.record(e)
+}
+
+// refuseCaller gives the caller's INVITE its final response, if it has none yet.
+func (c *call) refuseCaller(e ending) {
+	if _, mine := c.legs[c.caller]; !mine { // lent, and long answered
+		return
+	}
+	if in := c.caller.in; in != nil && in.res == nil && !c.caller.confirmed {
+		in.stx.refuse(e.code, e.extra...)
+		c.caller.dropInvite()
+		c.caller.ended = true
+	}
 }
 
 // record writes the CDR and the log line of the end.

@@ -80,7 +80,7 @@ func (b *B2BUA) incoming(req *sip.Request, from netip.AddrPort) {
 		b.ack(t, l, req)
 		return
 	case t != nil:
-		_ = t.tx.Receive(req) // a repetition
+		t.repeated(req)
 		return
 	}
 	t, err := b.serve(key, req, from)
@@ -128,7 +128,7 @@ func (b *B2BUA) cancel(t *serverTx) {
 	}
 	t.tag = target.tag
 	_ = t.reply(t.response(sip.StatusOK, body{}))
-	target.cancelled()
+	target.cancel()
 }
 
 // outside takes a request that belongs to no dialog.

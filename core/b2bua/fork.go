@@ -104,6 +104,9 @@ func (a *attempt) outcome(br *branch, o outcome) {
 		return
 	}
 	br.code, br.ended = o.code, true
+	if a.early == br {
+		a.early = nil // another may be heard now
+	}
 	if o.code >= 600 && !a.done {
 		a.cancelExcept(nil) // nobody else will say better (RFC 3261 §16.7)
 		a.finish(o.code)

@@ -1,11 +1,13 @@
 package b2bua_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/lindero/lindero/core/b2bua"
 	"github.com/lindero/lindero/core/tenancy"
 )
 
@@ -384,4 +386,55 @@ func TestRaisedInterval(t *testing.T) {
 	da.expect(486)
 	da.ackFailure()
 	w.ended()
+}
+
+// TestCancelDuringLookup has the caller give up while the directory is asked:
+// nobody's phone rings.
+func TestCancelDuringLookup(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, func(c *b2bua.Config) {
+			inner := c.Directory
+			c.Directory = func(id tenancy.CompanyID) b2bua.Tenant { return late{inner(id)} }
+		})
+		a, b := w.phone("alice", 1), w.phone("bob", 2)
+		da := a.call("102", describe("alice", 1, "sendrecv"))
+		<-time.After(time.Second)
+		da.cancel()
+		a.expect("200 CANCEL")
+		da.expect(487)
+		da.ackFailure()
+		b.never("INVITE", time.Minute)
+		w.cdr(tenancy.Caller, 487, "caller")
+		w.ended()
+	})
+}
+
+type late struct{ b2bua.Tenant }
+
+func (l late) Company(ctx context.Context) (tenancy.Company, error) {
+	<-time.After(2 * time.Second)
+	return l.Tenant.Company(ctx)
+}
+
+// TestTrying sends 100 when the callee says nothing, and not after the answer.
+func TestTrying(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		a, b := w.phone("alice", 1), w.phone("bob", 2)
+		da := a.call("102", describe("alice", 1, "sendrecv"))
+		db := b.incoming()
+		da.expect(100)
+		db.answer(db.in, 200, describe("bob", 1, "sendrecv"))
+		da.expect(200)
+		da.ack("")
+		db.reinvite(describe("bob", 2, "sendonly"))
+		da.answer(a.expect("INVITE"), 200, describe("alice", 2, "recvonly"))
+		db.expect(200)
+		b.never("100 INVITE", 400*time.Millisecond) // sipgo's timer would send it after 200 ms
+		b.send(db.invite)                           // and a repetition gets the 200 again, by the clock
+		db.expect(200)
+		b.never("180 INVITE", 0)
+		db.ack("")
+		end(w, da, a, b)
+	})
 }

@@ -387,3 +387,26 @@ func TestFlood(t *testing.T) {
 	da.ack("")
 	end(w, da, a, b)
 }
+
+// TestSilentChange has a phone that takes a re-INVITE, says 180, and no more:
+// sipgo would wait for ever.
+func TestSilentChange(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		a, b := w.phone("alice", 1), w.phone("bob", 2)
+		da, db := talk(t, a, b)
+		began := time.Now()
+		da.reinvite(describe("alice", 2, "sendonly"))
+		db.answer(b.expect("INVITE"), 180, "")
+		b.ok(b.expect("CANCEL"))
+		if took := time.Since(began); took != 32*time.Second {
+			t.Errorf("it was cancelled after %v", took)
+		}
+		da.expect(408)
+		da.ackFailure()
+		a.ok(a.expect("BYE"))
+		b.ok(b.expect("BYE"))
+		w.cdr(tenancy.Upstream, 200, "core")
+		w.ended()
+	})
+}

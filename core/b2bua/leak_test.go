@@ -1,6 +1,7 @@
 package b2bua_test
 
 import (
+	"fmt"
 	"runtime"
 	"testing"
 	"testing/synctest"
@@ -63,14 +64,14 @@ func oneOf(t *testing.T, i int, a, b *phone) {
 		b.expect("200 BYE")
 		a.ok(a.expect("BYE"))
 	case 2: // busy
-		da := a.call("102", describe("alice", 1, "sendrecv"))
+		da := a.call(fmt.Sprint(100+b.user), describe(a.name, 1, "sendrecv"))
 		db := b.incoming()
 		db.answer(db.in, 486, "")
 		b.expect("ACK")
 		da.expect(486)
 		da.ackFailure()
 	case 3: // cancelled
-		da := a.call("102", describe("alice", 1, "sendrecv"))
+		da := a.call(fmt.Sprint(100+b.user), describe(a.name, 1, "sendrecv"))
 		db := b.incoming()
 		db.answer(db.in, 180, "")
 		da.expect(180)
@@ -86,4 +87,23 @@ func oneOf(t *testing.T, i int, a, b *phone) {
 		da.expect(404)
 		da.ackFailure()
 	}
+}
+
+// TestManyAtOnce makes calls of every kind between several pairs at the same time.
+func TestManyAtOnce(t *testing.T) {
+	w := newWorld(t)
+	t.Run("pairs", func(t *testing.T) {
+		for pair := range 4 {
+			a, b := w.phone(fmt.Sprint("caller", pair), 2*pair+1), w.phone(fmt.Sprint("callee", pair), 2*pair+2)
+			t.Run(a.name, func(t *testing.T) {
+				t.Parallel()
+				a.t, b.t = t, t
+				for i := range 200 {
+					oneOf(t, i, a, b)
+				}
+			})
+		}
+	})
+	w.ended()
+	w.cdrs(800)
 }

@@ -32,10 +32,12 @@ func (l *leg) reinvite(offer body, on func(*call, outcome), session ...sip.Heade
 	if !offer.empty() {
 		l.said = offer
 	}
-	l.out = l.request(sip.INVITE, offer, func(c *call, o outcome) {
+	var limit *time.Timer
+	t := l.request(sip.INVITE, offer, func(c *call, o outcome) {
 		if !o.final() {
 			return
 		}
+		limit.Stop()
 		l.out = nil
 		if o.accepted() {
 			l.learn(o.res)
@@ -48,6 +50,14 @@ func (l *leg) reinvite(offer body, on func(*call, outcome), session ...sip.Heade
 		}
 		on(c, o)
 	}, session...)
+	// sipgo waits for ever for who has said 1xx; a change of a session needs no
+	// person's decision, so it is not given the time of a ringing phone.
+	limit = l.after(64*l.b.cfg.Timing.T1, func(*call) {
+		if t != nil && l.out == t {
+			t.cancel()
+		}
+	})
+	l.out = t
 }
 
 // renew offers the peer another session and acknowledges its answer. An INVITE

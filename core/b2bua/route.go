@@ -33,6 +33,9 @@ func (c *call) begin(t *serverTx) {
 		return // cancelled before it began
 	}
 	to, err := c.admit(t.req)
+	if t.wasCancelled() {
+		return // while the directory was asked; the event is on its way
+	}
 	if err == nil {
 		c.log.Info("call began", "company", c.cdr.Company, "from", number(c.cdr.From), "to", number(c.cdr.To))
 		err = c.connect(to, t.req)
@@ -75,6 +78,9 @@ func (c *call) admit(req *sip.Request) (tenancy.Extension, error) {
 		return none, err
 	}
 	c.cdr.From = string(c.caller.who.number)
+	if header(req, "replaces") != "" {
+		return none, nil // what was dialled is the dialog's, not a number
+	}
 	return c.extension(c.cdr.To)
 }
 
@@ -90,9 +96,6 @@ func (c *call) check(req *sip.Request) error {
 	}
 	if bad := unsupported(req); bad != "" {
 		return deny(sip.StatusBadExtension, tenancy.Caller, "requires "+bad, sip.NewHeader("Unsupported", bad))
-	}
-	if header(req, "replaces") != "" {
-		return deny(sip.StatusCallTransactionDoesNotExists, tenancy.Caller, "INVITE with Replaces")
 	}
 	c.caller.hears(bodyOf(req))
 	return c.caller.se.asked(req, c.b.cfg.Timing)
@@ -186,6 +189,9 @@ func bindings(ctx context.Context, t Tenant, id tenancy.UserID) ([]tenancy.Bindi
 // connect takes the caller to the extension.
 func (c *call) connect(to tenancy.Extension, req *sip.Request) error {
 	offer := bodyOf(req)
+	if r := header(req, "replaces"); r != "" {
+		return c.replace(r, offer)
+	}
 	if to.Kind != tenancy.ToUser {
 		return c.answerByVoice(to.Kind, offer)
 	}

@@ -138,10 +138,7 @@ func (c *call) refresh(l *leg) {
 		l.se.timer = l.after(2*time.Second, func(c *call) { c.refresh(l) })
 		return
 	}
-	ask := append(l.se.ask(c.b.cfg.Timing, "uac"), sip.NewHeader("Require", "timer"))
-	if !l.se.peerKnows {
-		ask = ask[:len(ask)-1]
-	}
+	ask := l.se.ask(c.b.cfg.Timing, "uac")
 	if l.canUpdate {
 		l.request(sip.UPDATE, body{}, func(c *call, o outcome) { c.refreshed(l, o) }, ask...)
 		return

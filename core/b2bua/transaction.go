@@ -67,10 +67,13 @@ type serverTx struct {
 	conn *conn
 	req  *sip.Request
 
-	mu       sync.Mutex // guards the fields below
-	final    bool
-	onCancel func()
-	tag      string // our tag in To, when the request has none
+	tag string // our tag in To, when the request has none; constant but for CANCEL
+
+	mu        sync.Mutex // guards the fields below
+	final     bool       // a final response was given
+	accepted  bool       // and it was a 2xx to an INVITE
+	cancelled bool       // a CANCEL came before it
+	onCancel  func()
 }
 
 // serve makes the transaction of a request that has none yet.
@@ -89,16 +92,26 @@ func (b *B2BUA) serve(key string, req *sip.Request, from netip.AddrPort) (*serve
 	b.txs.mu.Lock()
 	b.txs.server[key] = t
 	b.txs.mu.Unlock()
-	t.tx.OnTerminate(func(key string, _ error) {
-		b.txs.mu.Lock()
-		defer b.txs.mu.Unlock()
-		delete(b.txs.server, key)
+	t.tx.OnTerminate(func(string, error) {
+		t.mu.Lock()
+		stays := t.accepted
+		t.mu.Unlock()
+		if !stays {
+			t.forget()
+		}
 	})
 	if err := t.tx.Init(); err != nil {
 		t.tx.Terminate()
 		return nil, err
 	}
 	return t, nil
+}
+
+// forget takes the transaction out of the table.
+func (t *serverTx) forget() {
+	t.b.txs.mu.Lock()
+	defer t.b.txs.mu.Unlock()
+	delete(t.b.txs.server, t.tx.Key())
 }
 
 // response makes a response to the request, with its header lines as they came.
@@ -136,8 +149,9 @@ func (t *serverTx) response(code int, b body, extra ...sip.Header) *sip.Response
 var errAnswered = errors.New("b2bua: the request was answered before")
 
 // reply answers the request; the second final response is refused with
-// errAnswered. A 2xx to an INVITE does not go through sipgo's state machine: its
-// retransmission is the dialog's affair (RFC 6026 §7.1), see leg.accept.
+// errAnswered. A 2xx to an INVITE ends sipgo's part, because its retransmission is
+// the dialog's affair (RFC 6026 §7.1, see leg.accept); our entry stays until
+// finish, so that a CANCEL or a repetition that comes late finds it.
 func (t *serverTx) reply(res *sip.Response) error {
 	t.mu.Lock()
 	if t.final {
@@ -145,11 +159,25 @@ func (t *serverTx) reply(res *sip.Response) error {
 		return errAnswered
 	}
 	t.final = res.StatusCode >= 200
+	t.accepted = t.req.IsInvite() && res.IsSuccess()
+	direct := t.accepted
 	t.mu.Unlock()
-	if t.req.IsInvite() && res.IsSuccess() {
+	if direct {
+		t.tx.Terminate()
 		return t.conn.WriteMsg(res)
 	}
 	return t.tx.Respond(res)
+}
+
+// repeated takes a repetition of the request: it gets the last response again,
+// but for a 2xx to an INVITE, which its dialog repeats by the clock.
+func (t *serverTx) repeated(req *sip.Request) {
+	t.mu.Lock()
+	silent := t.accepted
+	t.mu.Unlock()
+	if !silent {
+		_ = t.tx.Receive(req) // it fails for what is no repetition
+	}
 }
 
 // refuse answers with a code and nothing more.
@@ -157,17 +185,26 @@ func (t *serverTx) refuse(code int, extra ...sip.Header) {
 	_ = t.reply(t.response(code, body{}, extra...)) // the peer is gone or was answered: nothing to do
 }
 
-// cancelled runs what the owner wants done on CANCEL, unless a final response went out.
-func (t *serverTx) cancelled() {
+// cancel runs what the owner wants done on CANCEL, unless a final response went out.
+func (t *serverTx) cancel() {
 	t.mu.Lock()
 	f := t.onCancel
 	if t.final {
 		f = nil
+	} else {
+		t.cancelled = true
 	}
 	t.mu.Unlock()
 	if f != nil {
 		f()
 	}
+}
+
+// wasCancelled tells of a CANCEL that the owner's goroutine may not have come to yet.
+func (t *serverTx) wasCancelled() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.cancelled
 }
 
 func (t *serverTx) setOnCancel(f func()) {
@@ -176,8 +213,11 @@ func (t *serverTx) setOnCancel(f func()) {
 	t.onCancel = f
 }
 
-// finish forgets an INVITE that was accepted.
-func (t *serverTx) finish() { t.tx.Terminate() }
+// finish forgets an INVITE that was accepted, once its ACK has come or is not waited for.
+func (t *serverTx) finish() {
+	t.tx.Terminate()
+	t.forget()
+}
 
 // A clientTx is one request of ours. on is called for every response in order
 // and last with an error when there will be no final one; it must not block.

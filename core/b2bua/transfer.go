@@ -22,11 +22,7 @@ type transfer struct {
 	silent   bool   // the referrer wants no NOTIFY (RFC 4488)
 	try      *attempt
 	target   party // who takes the place, from its answer on
-
-	// Attended: the target was borrowed from the call with this leg.
-	lender  *call
-	with    *leg
-	changed bool // the target has been given a new session
+	loan     *loan // attended: the target is borrowed
 }
 
 // refer takes REFER from one side.
@@ -145,10 +141,10 @@ func (c *call) joined(tr *transfer, code int) {
 	if tr.referrer != nil {
 		tr.referrer.hangUp("transferred")
 	}
-	if tr.lender != nil {
-		tr.lender.mail.post(func() { tr.lender.parted() })
+	if tr.loan != nil {
+		tr.loan.keep()
 	}
-	c.log.Info("call transferred", "attended", tr.lender != nil)
+	c.log.Info("call transferred", "attended", tr.loan != nil)
 }
 
 // transferFailed leaves the call as it was. If the referrer did not wait for the
@@ -178,8 +174,8 @@ func (c *call) abandon(tr *transfer, code int) {
 		tr.try.stop()
 	}
 	switch {
-	case tr.lender != nil:
-		c.giveBack(tr)
+	case tr.loan != nil:
+		c.giveBack(tr.loan)
 	case tr.target != nil:
 		tr.target.hangUp("transfer failed")
 	}

@@ -337,3 +337,49 @@ func end2(t *testing.T, w *world, a, b *phone, da *dialogue) {
 	w.cdrs(2)
 	w.ended()
 }
+
+// takeOver is the Replaces line that names a dialog.
+func takeOver(d *dialogue) string {
+	return "Replaces: " + d.callID + ";to-tag=" + tag(d.remote) + ";from-tag=" + tag(d.local)
+}
+
+// TestReplaces has carol take alice's place beside bob, and fail to take bob's.
+func TestReplaces(t *testing.T) {
+	w := newWorld(t)
+	a, b, c := w.phone("alice", 1), w.phone("bob", 2), w.phone("carol", 3)
+	da, db := talk(t, a, b)
+	dc := c.call("whatever", describe("carol", 1, "sendrecv"), "Require: replaces", takeOver(da))
+	m := b.expect("INVITE")
+	if !strings.Contains(m.body(), "s=carol") || !strings.Contains(m.body(), "o=alice 7 2 ") {
+		t.Errorf("bob was offered\n%s", m.body())
+	}
+	db.answer(m, 200, describe("bob", 2, "sendrecv"))
+	b.expect("ACK")
+	if got := dc.expect(200).body(); got != describe("bob", 2, "sendrecv") {
+		t.Errorf("carol got\n%s", got)
+	}
+	dc.ack("")
+	a.ok(a.expect("BYE"))
+	dc.request("INFO", "application/dtmf", "1")
+	b.ok(b.expect("INFO"))
+	c.expect("200 INFO")
+
+	da = a.call("whatever", describe("alice", 5, "sendrecv"), takeOver(db))
+	m = c.expect("INVITE")
+	dc.answer(m, 488, "")
+	c.expect("ACK")
+	da.expect(488)
+	da.ackFailure()
+	dc.answer(c.expect("INVITE"), 200, describe("carol", 2, "sendrecv")) // she is told of bob again
+	c.expect("ACK")
+	for _, line := range []string{takeOver(da), "Replaces: x;to-tag=1;from-tag=2", "Replaces: x"} {
+		d := a.call("whatever", describe("alice", 6, "sendrecv"), line)
+		d.expect(481)
+		d.ackFailure()
+	}
+	db.request("BYE", "", "")
+	b.expect("200 BYE")
+	c.ok(c.expect("BYE"))
+	w.cdrs(6)
+	w.ended()
+}
