@@ -164,7 +164,7 @@ func (l *lab) silent(name string, in chan *msg) {
 // udp makes a phone over UDP.
 func (l *lab) udp(name, host string) *wire {
 	l.Helper()
-	conn, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(netip.MustParseAddrPort(host+":0")))
+	conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.MustParseAddrPort(host+":0")))
 	if err != nil {
 		l.Fatal(err)
 	}
