@@ -169,7 +169,11 @@ func (f *front) challenge(j *job, realm string, stale bool) {
 	if j.msg.Is("REGISTER") {
 		r.Code, header = 401, "WWW-Authenticate"
 	}
-	r.Headers = f.guard.Challenge(make([]byte, 0, 384), header, realm, stale)
+	ask := f.guard.Challenge
+	if knowsOnlyMD5(j.msg.Get(sip.UserAgent)) {
+		ask = f.guard.ChallengeMD5
+	}
+	r.Headers = ask(make([]byte, 0, 384), header, realm, stale)
 	f.reply(j, r)
 }
 

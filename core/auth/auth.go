@@ -186,8 +186,21 @@ func meant(req *sip.Message, c digest.Credentials) bool {
 // WWW-Authenticate or Proxy-Authenticate; stale tells the phone that its password
 // was right.
 func (g *Guard) Challenge(dst []byte, header, realm string, stale bool) []byte {
+	return g.challenge(dst, header, realm, stale, g.offers)
+}
+
+// ChallengeMD5 is Challenge for a phone that cannot pass over an algorithm it does
+// not know: it asks for MD5 only, if that is offered at all.
+func (g *Guard) ChallengeMD5(dst []byte, header, realm string, stale bool) []byte {
+	if !slices.Contains(g.offers, digest.MD5) {
+		return g.Challenge(dst, header, realm, stale)
+	}
+	return g.challenge(dst, header, realm, stale, []digest.Algorithm{digest.MD5})
+}
+
+func (g *Guard) challenge(dst []byte, header, realm string, stale bool, offers []digest.Algorithm) []byte {
 	c := digest.Challenge{Realm: realm, Nonce: g.nonces.make(realm, time.Now()), QOP: true, Stale: stale}
-	for _, c.Algorithm = range g.offers {
+	for _, c.Algorithm = range offers {
 		dst = append(append(dst, header...), ": "...)
 		dst = append(c.Append(dst), "\r\n"...)
 	}
