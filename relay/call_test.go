@@ -251,7 +251,7 @@ func TestPortsRestAfterTheCall(t *testing.T) {
 		c.PortRest = relay.Duration(time.Second)
 	})
 	a := newPhone(t, outside)
-	g.do(offer(a, outside), ng.ResultOK)
+	g.connect(a, newPhone(t, inside), outside)
 	second := offer(a, outside)
 	second.CallID = "second"
 	g.do(second, ng.ResultOK) // two pairs on each interface
@@ -259,7 +259,8 @@ func TestPortsRestAfterTheCall(t *testing.T) {
 	third.CallID = "third"
 	g.do(third, ng.ResultError)
 	g.do(ng.Command{Name: ng.Delete, CallID: "call"}, ng.ResultOK)
-	g.do(third, ng.ResultError) // at once: resting
+	begun := time.Now()
+	g.do(third, ng.ResultError)
 	deadline := time.After(10 * time.Second)
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
@@ -269,5 +270,8 @@ func TestPortsRestAfterTheCall(t *testing.T) {
 		case <-deadline:
 			t.Fatal("the ports never came back")
 		}
+	}
+	if rested := time.Since(begun); rested < time.Second {
+		t.Errorf("lent again after %v", rested)
 	}
 }

@@ -52,11 +52,8 @@ func (r *Registry) Offer(m Message) ([]byte, error) {
 		err = c.speak(m.ToTag, 1-x, now)
 	}
 	c.branch = m.Branch
-	switch {
-	case err != nil && fresh:
+	if err != nil && fresh {
 		r.end(c, Failed, now)
-	case fresh:
-		r.log.Info("call begins", "call_id", c.ID)
 	}
 	return out, err
 }
@@ -80,6 +77,9 @@ func (r *Registry) Answer(m Message) ([]byte, error) {
 	x := 1 - from.side
 	if err := c.speak(m.ToTag, x, now); err != nil {
 		return nil, err
+	}
+	if !c.answered {
+		r.log.Info("call answered", "call", c.ID)
 	}
 	c.answered = true
 	return r.anchor(c, m, s, x, false)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/lindero/lindero/relay/call"
+	"github.com/lindero/lindero/relay/ports"
 	"github.com/lindero/lindero/wire/sdp"
 )
 
@@ -35,13 +36,15 @@ type lab struct {
 	t *testing.T
 	*call.Registry
 	table         *table
+	inner         *ports.Pool    // of the inside
 	atOut, atIn   netip.AddrPort // our RTP ports towards the phone outside, and inside
 	atOut2, atIn2 netip.AddrPort // their RTCP ports
 }
 
 func newLab(t *testing.T) *lab {
 	b := newTable()
-	return &lab{t: t, Registry: newRegistry(t, b), table: b}
+	r, inner := newRegistry(t, b)
+	return &lab{t: t, Registry: r, table: b, inner: inner}
 }
 
 func (l *lab) offer(m call.Message) {

@@ -47,7 +47,7 @@ func TestConversations(t *testing.T) {
 // play runs the commands in text and returns text with what really came out.
 func play(t *testing.T, text string) string {
 	t.Helper()
-	r := newRegistry(t, newTable())
+	r, _ := newRegistry(t, newTable())
 	names := map[int]string{}
 	var out strings.Builder
 	sections := strings.Split(text, "\n--- ")

@@ -89,7 +89,7 @@ func (b *table) leg(local netip.AddrPort) forward.Leg {
 const latch = 3 * time.Second
 
 // newRegistry makes a registry with two interfaces, the outer one behind a 1:1 NAT.
-func newRegistry(t *testing.T, b *table) *call.Registry {
+func newRegistry(t *testing.T, b *table) (r *call.Registry, inner *ports.Pool) {
 	t.Helper()
 	// Ranges that do not meet, so that a test can tell the ports apart.
 	face := func(name, bind, advertise string, low uint16) call.Interface {
@@ -99,8 +99,9 @@ func newRegistry(t *testing.T, b *table) *call.Registry {
 			Pool: ports.NewPool(addr, low, low+199, 30*time.Second, b),
 		}
 	}
+	in := face("internal", "10.2.0.1", "10.2.0.1", 30200)
 	return call.New(call.Config{
-		Interfaces: []call.Interface{face("external", "10.1.0.1", "198.51.100.1", 30000), face("internal", "10.2.0.1", "10.2.0.1", 30200)},
+		Interfaces: []call.Interface{face("external", "10.1.0.1", "198.51.100.1", 30000), in},
 		MaxCalls:   10, Idle: time.Minute, Latch: latch, Log: slog.New(slog.DiscardHandler),
-	}, b)
+	}, b), in.Pool
 }

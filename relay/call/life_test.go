@@ -169,6 +169,33 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+// Ports that nobody was told of, and to which nothing came, need no rest; else
+// calls that go nowhere would tie up all ports.
+func TestWhichPortsRest(t *testing.T) {
+	for name, c := range map[string]struct {
+		answered, heard bool
+		resting         int
+	}{"nothing came of it": {}, "answered": {answered: true, resting: 1}, "early media": {heard: true, resting: 1}} {
+		t.Run(name, func(t *testing.T) {
+			l := newLab(t)
+			l.offer(offer(natted, natted))
+			if c.answered {
+				l.answer(answer())
+			}
+			if c.heard {
+				l.table.hears(l.atIn)
+			}
+			if _, _, err := l.Delete("c", "", "", ""); err != nil {
+				t.Fatal(err)
+			}
+			l.inner.Sweep(time.Now())
+			if _, lent, resting := l.inner.Counts(); lent != 0 || resting != c.resting {
+				t.Errorf("%d lent, %d resting", lent, resting)
+			}
+		})
+	}
+}
+
 // When there are ports for half a call only, the offer fails and gives back what
 // it took.
 func TestNoPortsLeft(t *testing.T) {

@@ -2,6 +2,7 @@ package call
 
 import (
 	"cmp"
+	"context"
 	"net/netip"
 	"slices"
 	"time"
@@ -73,7 +74,7 @@ func (r *Registry) Delete(id, from, to, branch string) (s Summary, ended bool, e
 		return s, false, nil
 	}
 	r.end(c, Deleted, time.Now())
-	r.log.Info("call ended", "call_id", c.ID, "packets", s.RTP.Packets, "lost", s.RTP.Lost)
+	r.log.Log(context.Background(), level(c), "call ended", "call", c.ID, "packets", s.RTP.Packets, "lost", s.RTP.Lost)
 	return s, true, nil
 }
 

@@ -1,6 +1,7 @@
 package call
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -173,11 +174,17 @@ func (r *Registry) end(c *Call, why Reason, now time.Time) {
 			if h == nil {
 				continue
 			}
+			used := c.answered
 			for _, local := range []netip.AddrPort{h.pair.RTP, h.pair.RTCP} {
-				// Not there when the other half never came to be.
-				_, _ = r.table.Delete(local)
+				// Not there when the other half never came to be; then nothing came.
+				counts, _ := r.table.Delete(local)
+				used = used || counts.Packets+counts.WrongSource+counts.NotRTP+counts.STUN > 0
 			}
-			h.pool.Return(h.pair, now)
+			if used {
+				h.pool.Return(h.pair, now)
+			} else {
+				h.pool.Spare(h.pair)
+			}
 		}
 	}
 	r.mu.Lock()
@@ -239,10 +246,19 @@ func (r *Registry) Sweep(now time.Time) {
 		c.mu.Lock()
 		if why, over := r.over(c, now); !c.ended && over {
 			r.end(c, why, now)
-			r.log.Info("call ended without a word", "call_id", c.ID, "why", why.String())
+			r.log.Log(context.Background(), level(c), "call ended without a word", "call", c.ID, "why", why.String())
 		}
 		c.mu.Unlock()
 	}
+}
+
+// level is how loud a call is. One that is not answered yet may be a stranger's,
+// whom core will refuse: nobody may fill our log.
+func level(c *Call) slog.Level {
+	if c.answered {
+		return slog.LevelInfo
+	}
+	return slog.LevelDebug
 }
 
 func (r *Registry) over(c *Call, now time.Time) (Reason, bool) {

@@ -49,7 +49,7 @@ type Pool struct {
 	free    []uint16   // even ports, the one unused for longest first; begins shuffled, so that ports cannot be guessed
 	resting []resting  // the one returned first, first
 	lent    int
-	closing []Pair // opened by half; Sweep closes what is open of them
+	closing []Pair // need no rest: opened by half, or spared. Sweep closes what is open of them
 }
 
 type resting struct {
@@ -102,6 +102,15 @@ func (p *Pool) Return(pair Pair, now time.Time) {
 	p.resting = append(p.resting, resting{pair, now})
 }
 
+// Spare takes back a pair that nobody was told of and nothing came to. It needs
+// no rest: otherwise whoever makes calls that go nowhere would tie up all ports.
+func (p *Pool) Spare(pair Pair) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.lent--
+	p.closing = append(p.closing, pair)
+}
+
 // Sweep closes the sockets of pairs that have rested, and frees them. A pair to
 // which its last peer still sends rests on, at most ten times as long. As Close
 // may, Sweep waits for packets on their way.
@@ -123,7 +132,7 @@ func (p *Pool) Sweep(now time.Time) {
 	p.mu.Unlock()
 
 	for _, pair := range done {
-		// Of a pair opened by half one address is not open, which is no fault.
+		// Of a pair opened by half, one address is not open; that is no fault.
 		_ = p.sockets.Close(pair.RTP)
 		_ = p.sockets.Close(pair.RTCP)
 	}

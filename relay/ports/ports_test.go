@@ -132,6 +132,20 @@ func TestAPeerThatNeverStopsDoesNotKeepThePort(t *testing.T) {
 	}
 }
 
+func TestWhatWasSparedNeedsNoRest(t *testing.T) {
+	s := newSockets(t)
+	p := ports.NewPool(ours, 30000, 30001, rest, s)
+	pair, err := p.Lend()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Spare(pair)
+	p.Sweep(begin)
+	if free, lent, resting := p.Counts(); free != 1 || lent != 0 || resting != 0 || len(s.open) != 0 {
+		t.Errorf("%d free, %d lent, %d resting, open %v", free, lent, resting, s.open)
+	}
+}
+
 func TestPortsOfOthersArePassedOver(t *testing.T) {
 	s := newSockets(t, 30000, 30003) // an RTP port and an RTCP port
 	p := ports.NewPool(ours, 30000, 30005, rest, s)
