@@ -74,11 +74,22 @@ func (c *fakeCore) listen(at netip.AddrPort) {
 	c.l.Cleanup(c.stop)
 }
 
+// hangUp ends the connection we made.
+func (c *fakeCore) hangUp() {
+	c.mu.Lock()
+	w := c.calls
+	c.calls = nil
+	c.mu.Unlock()
+	if w != nil {
+		w.close()
+	}
+}
+
 func (c *fakeCore) serve(conn net.Conn) *wire {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.conns = append(c.conns, conn)
-	return &wire{l: c.l, name: c.name, proto: "tcp", me: c.addr, write: func(b []byte) { _, _ = conn.Write(b) }}
+	return &wire{l: c.l, name: c.name, proto: "tcp", me: c.addr, write: func(b []byte) { _, _ = conn.Write(b) }, close: func() { conn.Close() }}
 }
 
 func (c *fakeCore) expect(kind string) *msg {
