@@ -168,16 +168,18 @@ func (r *Registry) anchor(c *Call, m Message, s *sdp.Session, x int, offer bool)
 	e := s.Edit()
 	for i := range s.Media {
 		d := &s.Media[i]
-		if i >= len(c.streams) {
-			e.Port(d, 0) // an answer to what was not offered
-			continue
+		var other *half // nil for an answer to what was not offered
+		if i < len(c.streams) {
+			if err := r.signal(c, c.streams[i], d, m, x); err != nil {
+				return nil, err
+			}
+			other = c.streams[i].halves[1-x]
 		}
-		if err := r.signal(c, c.streams[i], d, m, x); err != nil {
-			return nil, err
-		}
-		other := c.streams[i].halves[1-x]
 		if d.Port == 0 || !relayable(d) || other == nil {
 			e.Port(d, 0)
+			if d.RTCP != nil {
+				e.RTCP(d, netip.AddrPortFrom(face.Advertise, d.RTCP.Port))
+			}
 			continue
 		}
 		e.Port(d, other.pair.RTP.Port())
