@@ -16,7 +16,8 @@ import (
 // A msg is a message that a peer received.
 type msg struct {
 	sip.Message
-	conn *wire // it came by
+	conn *wire     // it came by
+	at   time.Time // it came at
 }
 
 func (m *msg) get(id sip.HeaderID) string { return string(m.Get(id)) }
@@ -62,7 +63,7 @@ type wire struct {
 
 // deliver keeps one received message.
 func (c *wire) deliver(raw []byte, to chan *msg, outside bool) {
-	m := &msg{conn: c}
+	m := &msg{conn: c, at: time.Now()}
 	if outside {
 		c.l.mu.Lock()
 		c.l.outside.Write(raw)
