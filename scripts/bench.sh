@@ -3,13 +3,15 @@
 #   scripts/bench.sh [sip|shield|relay|secure|mesh]
 set -euo pipefail
 cd "$(dirname "$0")/.."
-if [ ! -d e2e/bench ]; then
-	echo "Nothing is measured yet: e2e/bench does not exist in this version." >&2
-	exit 1
-fi
+scripts/install-test-tools.sh
 mkdir -p bench bin
 go build -o bin/lindero .
-for dir in e2e/bench/${1:-*}/; do
+for main in e2e/bench/${1:-*}/main.go; do
+	if [ ! -e "$main" ]; then
+		echo "Nothing measures ${1:-anything} in this version." >&2
+		exit 1
+	fi
+	dir=$(dirname "$main")
 	echo "== $dir"
 	go run "./$dir" -lindero bin/lindero -out bench
 done

@@ -19,6 +19,7 @@ tcpdump:tcpdump
 sox:sox
 espeak-ng:espeak-ng
 kamailio:kamailio
+rtpengine:rtpengine-daemon
 setpriv:util-linux
 gcc:gcc
 /usr/include/stdio.h:libc6-dev

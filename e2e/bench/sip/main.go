@@ -18,8 +18,8 @@ import (
 )
 
 func main() {
-	binary := flag.String("binary", "bin/lindero", "the binary under test")
-	out := flag.String("out", "bench/sip.json", "where the figures go")
+	binary := flag.String("lindero", "bin/lindero", "the binary under test")
+	out := flag.String("out", "bench", "the folder the figures go to, as sip.json")
 	runs := flag.Int("runs", 3, "runs of each figure")
 	users := flag.Int("users", 10000, "registered users")
 	top := flag.Int("top", 1600, "highest rate of the search for the peak, calls/s")
@@ -76,7 +76,7 @@ func run(ctx context.Context, binary, out string, runs, users, top int) error {
 	if err := report.Print(os.Stdout, figures); err != nil {
 		return err
 	}
-	return report.Write(out, figures)
+	return report.Write(filepath.Join(out, "sip.json"), figures)
 }
 
 // wanted is every figure in the order of the table. The ratios are asked for by
