@@ -14,9 +14,6 @@ type tap struct {
 	address netip.AddrPort
 	edge    netip.AddrPort
 
-	// alter, if any, is made to what the edge says before the phone hears it.
-	alter func([]byte) []byte
-
 	mu   sync.Mutex
 	said bytes.Buffer
 }
@@ -78,11 +75,7 @@ func (p *tap) copyBack(front, back *net.UDPConn, to netip.AddrPort) {
 			return
 		}
 		p.keep(buffer[:n])
-		said := buffer[:n]
-		if p.alter != nil {
-			said = p.alter(said)
-		}
-		_, _ = front.WriteToUDPAddrPort(said, to) // a lost datagram is UDP's right
+		_, _ = front.WriteToUDPAddrPort(buffer[:n], to) // a lost datagram is UDP's right
 	}
 }
 

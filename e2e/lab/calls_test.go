@@ -51,14 +51,14 @@ func TestPhonesBehindRandomNATsTalk(t *testing.T) {
 	talk(t, alice, bob)
 }
 
-// talk has alice call bob and talk for four seconds, and judges what each heard.
+// talk has alice call bob and talk for some five seconds, and judges what each heard.
 func talk(t *testing.T, alice, bob *BaresipPhone) {
 	t.Helper()
 	before := alice.count("Call established")
 	alice.Say("/dial sip:102@demo.lindero.test")
 	bob.Await("Call established", 1, 15*time.Second)
 	alice.Await("Call established", before+1, 15*time.Second)
-	bob.Await("[0:00:04]", 1, 15*time.Second) // its own clock of the call
+	bob.Await("[0:00:05]", 1, 15*time.Second) // its own clock of the call, which counts begun seconds
 	alice.Say("/hangup")
 	alice.Await("terminated (duration", before+1, 10*time.Second)
 	bob.Await("terminated (duration", 1, 10*time.Second)
@@ -75,8 +75,8 @@ func heard(t *testing.T, p *BaresipPhone, wanted, unwanted float64) {
 	verdicts := audio.Judge(recording, wanted, unwanted)
 	w, u := verdicts[0], verdicts[1]
 	t.Logf("%s heard %v: %v Hz for %v in %.1f %% at %.0f dB, %d gaps", p.Name, length, w.Hz, w.To-w.From, 100*w.Share, w.Level, len(w.Gaps))
-	if length < 3500*time.Millisecond {
-		t.Errorf("%s recorded %v of a call of four seconds", p.Name, length)
+	if length < 3*time.Second { // begun seconds are counted, and phones take their time to start
+		t.Errorf("%s recorded %v of a call of four seconds and more", p.Name, length)
 	}
 	if !w.Heard || w.From > 500*time.Millisecond {
 		t.Errorf("%s did not hear the other: %+v", p.Name, w)

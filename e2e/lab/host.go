@@ -74,21 +74,33 @@ func (h *Host) Mappings(port uint16) int {
 // the host for ever; goroutines that f starts do not run there.
 func (h *Host) In(f func() error) error {
 	result := make(chan error, 1)
-	go func() {
-		// A locked goroutine that ends takes its thread with it, so that no other
-		// goroutine ever runs on a thread that is somewhere else.
-		runtime.LockOSThread()
-		ns, err := os.Open("/run/netns/" + h.ns)
-		if err != nil {
-			result <- fmt.Errorf("lab: entering %s: %w", h.Name, err)
-			return
-		}
-		defer ns.Close()
-		if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
-			result <- fmt.Errorf("lab: entering %s: %w", h.Name, err)
-			return
-		}
-		result <- f()
-	}()
+	go func() { result <- h.enter(f) }()
 	return <-result
+}
+
+// enter is In on a goroutine of its own.
+func (h *Host) enter(f func() error) error {
+	runtime.LockOSThread()
+	home, err := os.Open("/proc/thread-self/ns/net")
+	if err != nil {
+		return fmt.Errorf("lab: entering %s: %w", h.Name, err)
+	}
+	defer home.Close()
+	away, err := os.Open("/run/netns/" + h.ns)
+	if err != nil {
+		return fmt.Errorf("lab: entering %s: %w", h.Name, err)
+	}
+	defer away.Close()
+	if err := unix.Setns(int(away.Fd()), unix.CLONE_NEWNET); err != nil {
+		return fmt.Errorf("lab: entering %s: %w", h.Name, err)
+	}
+	err = f()
+	// The thread goes home before others use it. It cannot simply end: should it
+	// be the first of the process, it lives on, and the whole process seems to be
+	// in the host, to whoever cleans up there.
+	if back := unix.Setns(int(home.Fd()), unix.CLONE_NEWNET); back != nil {
+		return fmt.Errorf("lab: leaving %s: %w", h.Name, back) // the thread stays locked and ends with this goroutine
+	}
+	runtime.UnlockOSThread()
+	return err
 }
