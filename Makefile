@@ -18,7 +18,7 @@ tools: ## the phones and load makers the tests use (apt)
 
 test: tools check build ## everything: the parts under the race detector, then the system from outside
 	go test -race $(RACE_PACKAGES)
-	go test -timeout 15m ./e2e/...
+	go test -count=1 -p 1 -timeout 15m ./e2e/...
 
 check: ## formatting and vet; the house rules are tests in e2e
 	scripts/gofmt.sh
