@@ -1,6 +1,7 @@
 package b2bua
 
 import (
+	"errors"
 	"net/netip"
 	"runtime/debug"
 
@@ -60,8 +61,8 @@ func (b *B2BUA) response(res *sip.Response) {
 // given too late (RFC 3261 §13.2.2.4).
 func (b *B2BUA) strayAnswer(res *sip.Response) {
 	if l := b.legs.find(header(res, "call-id"), tagOf(header(res, "from"))); l != nil {
-		if l.offer(func(c *call) { c.repeatedAnswer(l, res) }) {
-			return
+		if err := l.offer(func(c *call) { c.repeatedAnswer(l, res) }); !errors.Is(err, errGone) {
+			return // buried: it will be repeated
 		}
 	}
 	b.declineAnswer(res)
@@ -92,13 +93,21 @@ func (b *B2BUA) incoming(req *sip.Request, from netip.AddrPort) {
 	case req.IsCancel():
 		b.cancel(t)
 	case l != nil:
-		if !l.offer(func(c *call) { c.request(l, t) }) {
-			t.refuse(sip.StatusCallTransactionDoesNotExists)
-		}
+		b.inside(l, t)
 	case tagOf(header(req, "to")) != "":
 		t.refuse(sip.StatusCallTransactionDoesNotExists)
 	default:
 		b.outside(t)
+	}
+}
+
+// inside gives a request to the call its dialog belongs to.
+func (b *B2BUA) inside(l *leg, t *serverTx) {
+	switch err := l.offer(func(c *call) { c.request(l, t) }); {
+	case errors.Is(err, errBuried):
+		t.refuse(sip.StatusServiceUnavailable, sip.NewHeader("Retry-After", "1"))
+	case err != nil:
+		t.refuse(sip.StatusCallTransactionDoesNotExists)
 	}
 }
 
@@ -109,7 +118,7 @@ func (b *B2BUA) ack(t *serverTx, l *leg, req *sip.Request) {
 		return
 	}
 	if l != nil {
-		l.offer(func(c *call) { c.acked(l, req) })
+		_ = l.offer(func(c *call) { c.acked(l, req) }) // who is not there needs none
 	}
 }
 

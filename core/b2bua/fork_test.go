@@ -221,13 +221,17 @@ func TestEarlyMedia(t *testing.T) {
 	db.answer(db.in, 183, describe("bob", 1, "sendrecv"))
 	a.never("183 INVITE", 20*time.Millisecond)
 	a.never("180 INVITE", 0)
+	db2.answer(db2.in, 486, "") // the announcement is over: now the other may be heard
+	b2.expect("ACK")
+	db.answer(db.in, 183, describe("bob", 1, "sendrecv"))
+	if got := da.expect(183).body(); got != describe("bob", 1, "sendrecv") {
+		t.Errorf("early media is\n%s", got)
+	}
 	db.answer(db.in, 200, describe("bob", 1, "sendrecv"))
 	if got := da.expect(200).body(); got != describe("bob", 1, "sendrecv") {
 		t.Errorf("the answer is\n%s", got)
 	}
 	da.ack("")
-	b2.ok(b2.expect("CANCEL"))
-	db2.answer(db2.in, 487, "")
 	da.request("BYE", "", "")
 	b.ok(b.expect("BYE"))
 	w.ended()

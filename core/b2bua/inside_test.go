@@ -1,12 +1,14 @@
 package b2bua_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/lindero/lindero/core/b2bua"
 	"github.com/lindero/lindero/core/tenancy"
 )
 
@@ -337,6 +339,20 @@ func TestLostACK(t *testing.T) {
 			w.ended()
 		})
 	})
+	t.Run("it would have had the answer", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t)
+			a, b := w.phone("alice", 1), w.phone("bob", 2)
+			da := a.call("102", "")
+			db := b.incoming()
+			db.answer(db.in, 200, describe("bob", 1, "sendrecv"))
+			da.expect(200)
+			b.expect("ACK") // before the BYE, so that bob stops repeating
+			b.ok(b.expect("BYE"))
+			a.ok(a.expect("BYE"))
+			w.ended()
+		})
+	})
 	t.Run("the callee hangs up meanwhile", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(t)
@@ -409,4 +425,46 @@ func TestSilentChange(t *testing.T) {
 		w.cdr(tenancy.Upstream, 200, "core")
 		w.ended()
 	})
+}
+
+// TestBuried floods a call that is busy: what is too much is refused, and the call lives.
+func TestBuried(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, func(c *b2bua.Config) {
+			inner := c.Directory
+			c.Directory = func(id tenancy.CompanyID) b2bua.Tenant { return slowNumbers{inner(id)} }
+		})
+		a, b := w.phone("alice", 1), w.phone("bob", 2)
+		da, _ := talk(t, a, b)
+		da.request("REFER", "", "", "Refer-To: <sip:999@x>")
+		synctest.Wait() // the call asks the directory
+		for range 800 {
+			da.request("OPTIONS", "", "")
+		}
+		a.expect("202 REFER")
+		a.notified("100", "active")
+		a.notified("404", "terminated")
+		synctest.Wait()
+		served, refused := 0, 0
+		for _, what := range a.left() {
+			switch what {
+			case "200 OPTIONS":
+				served++
+			case "503 OPTIONS":
+				refused++
+			}
+		}
+		if served != 512 || refused != 288 {
+			t.Errorf("%d were served and %d refused", served, refused)
+		}
+		a.seen = nil
+		end(w, da, a, b)
+	})
+}
+
+type slowNumbers struct{ b2bua.Tenant }
+
+func (s slowNumbers) Extension(ctx context.Context, number string) (tenancy.Extension, error) {
+	<-time.After(time.Second)
+	return s.Tenant.Extension(ctx, number)
 }

@@ -31,6 +31,11 @@ func TestNothingIsLeft(t *testing.T) {
 		round(200) // pools and maps find their size
 		goroutines, memory := runtime.NumGoroutine(), heap()
 		round(2000)
+		for _, name := range []string{"calls", "dialogs", "transactions", "cdrs_pending"} {
+			if n := w.count("lindero_b2bua_" + name); n != 0 {
+				t.Errorf("%v %s are left", n, name)
+			}
+		}
 		if now := runtime.NumGoroutine(); now > goroutines {
 			t.Errorf("%d goroutines before, %d after", goroutines, now)
 		}

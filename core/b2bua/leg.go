@@ -42,6 +42,12 @@ func (t *legTable) invited(key string) bool {
 	return t.invites[key] != nil
 }
 
+func (t *legTable) len() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.byTag)
+}
+
 func (t *legTable) add(l *leg) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -136,7 +142,7 @@ func (l *leg) post(f func(*call)) bool {
 }
 
 // offer is post for what a peer can send as often as it likes.
-func (l *leg) offer(f func(*call)) bool {
+func (l *leg) offer(f func(*call)) error {
 	c := l.owner.Load()
 	return c.mail.offer(l.event(c, f))
 }
@@ -235,7 +241,7 @@ func (l *leg) send(req *sip.Request, on func(*call, outcome)) *clientTx {
 	tell := func(res *sip.Response, err error) {
 		o := outcomeOf(res, err)
 		if !o.final() {
-			l.offer(func(c *call) { on(c, o) })
+			_ = l.offer(func(c *call) { on(c, o) }) // one of many may be missed
 			return
 		}
 		l.post(func(c *call) {

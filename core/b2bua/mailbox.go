@@ -1,6 +1,9 @@
 package b2bua
 
-import "sync"
+import (
+	"errors"
+	"sync"
+)
 
 // maxMail is how many events may wait for one call. Nobody honest gets near; a
 // phone that floods its own dialog loses requests, not our memory.
@@ -17,19 +20,29 @@ type mailbox struct {
 
 func newMailbox() *mailbox { return &mailbox{wake: make(chan struct{}, 1)} }
 
+// Why a mailbox takes nothing.
+var (
+	errGone   = errors.New("b2bua: the call is over")
+	errBuried = errors.New("b2bua: the call has too much to do")
+)
+
 // post leaves f to be run by the owner and never blocks. It is false when the
 // owner is gone; f will not run then.
-func (m *mailbox) post(f func()) bool { return m.put(f, false) }
+func (m *mailbox) post(f func()) bool { return m.put(f, false) == nil }
 
-// offer is post for what a peer can send as often as it likes: it is also false
-// when the owner is buried in mail.
-func (m *mailbox) offer(f func()) bool { return m.put(f, true) }
+// offer is post for what a peer can send as often as it likes: it fails with
+// errBuried when much is waiting already, and with errGone when nobody reads.
+func (m *mailbox) offer(f func()) error { return m.put(f, true) }
 
-func (m *mailbox) put(f func(), bounded bool) bool {
+func (m *mailbox) put(f func(), bounded bool) error {
 	m.mu.Lock()
-	if m.closed || bounded && len(m.queue) >= maxMail {
+	switch {
+	case m.closed:
 		m.mu.Unlock()
-		return false
+		return errGone
+	case bounded && len(m.queue) >= maxMail:
+		m.mu.Unlock()
+		return errBuried
 	}
 	m.queue = append(m.queue, f)
 	m.mu.Unlock()
@@ -37,7 +50,7 @@ func (m *mailbox) put(f func(), bounded bool) bool {
 	case m.wake <- struct{}{}:
 	default:
 	}
-	return true
+	return nil
 }
 
 // take empties the mailbox.

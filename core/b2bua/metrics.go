@@ -38,6 +38,8 @@ func newMetrics(b *B2BUA) *metrics {
 		info:    counter("info_total", "INFO requests inside calls: digits, mostly."),
 		gauges: []prometheus.Collector{
 			gauge("calls", "Calls now.", func() float64 { return float64(b.live.Load()) }),
+			gauge("dialogs", "Dialogs now, also those that ring or are being closed.", func() float64 { return float64(b.legs.len()) }),
+			gauge("transactions", "Transactions now.", func() float64 { return float64(b.txs.len()) }),
 			gauge("cdrs_pending", "CDRs that wait to be written.", func() float64 { return float64(b.cdrs.pending.Load()) }),
 			total("cdr_failures_total", "Failed tries to write a CDR.", func() float64 { return float64(b.cdrs.retries.Load()) }),
 			total("cdrs_lost_total", "CDRs that were logged instead of written, at shutdown.", func() float64 { return float64(b.cdrs.lost.Load()) }),

@@ -31,6 +31,12 @@ func (t *txTable) init() {
 	t.client = make(map[string]*clientTx)
 }
 
+func (t *txTable) len() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.server) + len(t.client)
+}
+
 func (t *txTable) findServer(key string) *serverTx {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -166,7 +172,11 @@ func (t *serverTx) reply(res *sip.Response) error {
 		t.tx.Terminate()
 		return t.conn.WriteMsg(res)
 	}
-	return t.tx.Respond(res)
+	err := t.tx.Respond(res)
+	if t.req.IsCancel() {
+		t.tx.Terminate() // sipgo sends the answer to a CANCEL and forgets to end
+	}
+	return err
 }
 
 // repeated takes a repetition of the request: it gets the last response again,

@@ -383,3 +383,101 @@ func TestReplaces(t *testing.T) {
 	w.cdrs(6)
 	w.ended()
 }
+
+// TestManyTransfers fails a hundred times in one call, which does not collect the dead.
+func TestManyTransfers(t *testing.T) {
+	w := newWorld(t)
+	a, b, c := w.phone("alice", 1), w.phone("bob", 2), w.phone("carol", 3)
+	da, _ := talk(t, a, b)
+	for range 100 {
+		da.request("REFER", "", "", "Refer-To: <sip:103@x>", "Refer-Sub: false")
+		a.expect("202 REFER")
+		dc := c.incoming()
+		dc.answer(dc.in, 486, "")
+		c.expect("ACK")
+		w.until("the transfer to be over", func() bool { return w.count("lindero_b2bua_transactions") == 0 })
+	}
+	if n := w.count("lindero_b2bua_dialogs"); n > 40 {
+		t.Errorf("%v dialogs are kept", n)
+	}
+	end(w, da, a, b)
+}
+
+// TestTransferFromOldHold has a phone that held by c=0.0.0.0: its peer is given
+// the description from before that, not one that leads nowhere.
+func TestTransferFromOldHold(t *testing.T) {
+	w := newWorld(t)
+	a, b, c := w.phone("alice", 1), w.phone("bob", 2), w.phone("carol", 3)
+	da, db := talk(t, a, b)
+	da.reinvite(strings.Replace(describe("alice", 2, "sendrecv"), "c=IN IP4 192.0.2.77", "c=IN IP4 0.0.0.0", 1))
+	db.answer(b.expect("INVITE"), 200, describe("bob", 2, "sendrecv"))
+	b.expect("ACK")
+	da.expect(200)
+	da.ack("")
+	db.refer("<sip:103@x>")
+	dc := c.incoming()
+	if dc.in.body() != describe("alice", 1, "sendrecv") {
+		t.Errorf("carol got\n%s", dc.in.body())
+	}
+	dc.answer(dc.in, 486, "")
+	b.notified("486", "terminated")
+	end(w, da, a, b)
+}
+
+// TestHandOver has everybody send INFO while the target changes calls: each gets
+// its answer, whichever call owned the dialog when it came.
+func TestHandOver(t *testing.T) {
+	w := newWorld(t)
+	a, b, c := w.phone("alice", 1), w.phone("bob", 2), w.phone("carol", 3)
+	for range 20 {
+		da, db := talk(t, a, b)
+		db2, dc := talk(t, b, c)
+		storm := make(chan struct{})
+		go func() {
+			defer close(storm)
+			for range 50 {
+				dc.request("INFO", "application/dtmf", "1")
+			}
+		}()
+		db.refer(replaces(db2))
+		<-storm
+		c.serve(dc, a, da, b)
+		da.request("BYE", "", "")
+		a.expect("200 BYE")
+		c.ok(c.expect("BYE"))
+		w.ended()
+		a.seen, b.seen, c.seen = nil, nil, nil
+	}
+	w.cdrs(40)
+}
+
+// serve answers everything there is for three phones until the transfer is done
+// and all of carol's INFOs have an answer.
+func (p *phone) serve(dc *dialogue, a *phone, da *dialogue, b *phone) {
+	p.t.Helper()
+	answers, byes, joined := 0, 0, false
+	p.w.until("the transfer", func() bool {
+		for _, q := range []*phone{p, a, b} {
+			q.left()
+			seen := q.seen
+			q.seen = nil
+			for _, m := range seen {
+				switch {
+				case m.what() == "INVITE" && q == p:
+					dc.answer(m, 200, describe("carol", 2, "sendrecv"))
+				case m.what() == "INVITE" && q == a:
+					da.answer(m, 200, describe("alice", 2, "sendrecv"))
+					joined = true
+				case m.what() == "INFO" || m.what() == "NOTIFY":
+					q.ok(m)
+				case m.what() == "BYE":
+					q.ok(m)
+					byes++
+				case strings.HasSuffix(m.what(), " INFO"):
+					answers++
+				}
+			}
+		}
+		return joined && byes == 2 && answers == 50
+	})
+}
