@@ -137,7 +137,9 @@ func (e *Edge) Run(ctx context.Context) error {
 	defer e.running.Store(false)
 	a := e.Addresses()
 	e.log.InfoContext(ctx, "edge serves", "udp", a.UDP, "tcp", a.TCP, "tls", a.TLS, "inside", a.Inside)
-	if err := g.Wait(); err != nil {
+	err := g.Wait()
+	e.keeper.save()
+	if err != nil {
 		return fmt.Errorf("edge: %w", err)
 	}
 	return nil

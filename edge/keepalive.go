@@ -269,7 +269,8 @@ func (k *keeper) answered(branch []byte, f transport.Flow) bool {
 	return true
 }
 
-// run writes the state file when there is something new to write, and at the end.
+// run writes the state file from time to time, when there is something new to
+// write. Whoever stops the edge saves once more, when nothing is learned any more.
 func (k *keeper) run(ctx context.Context) error {
 	tick := time.NewTicker(saveEvery)
 	defer tick.Stop()
@@ -278,7 +279,6 @@ func (k *keeper) run(ctx context.Context) error {
 		case <-tick.C:
 			k.save()
 		case <-ctx.Done():
-			k.save()
 			return nil
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/lindero/lindero/wire/sip"
@@ -59,6 +60,8 @@ type wire struct {
 	write func([]byte)
 	close func()
 	in    chan *msg
+
+	lenient atomic.Bool // what it sends is broken, and so is what is said to that
 }
 
 // deliver keeps one received message.
@@ -69,7 +72,7 @@ func (c *wire) deliver(raw []byte, to chan *msg, outside bool) {
 		c.l.outside.Write(raw)
 		c.l.mu.Unlock()
 	}
-	if err := m.Scan(bytes.Clone(raw)); err != nil {
+	if err := m.Scan(bytes.Clone(raw)); err != nil && !c.lenient.Load() {
 		c.l.Errorf("%s received what it cannot read: %v\n%s", c.name, err, raw)
 		return
 	}
