@@ -45,7 +45,7 @@ func StartPostgres(t testing.TB) *Postgres {
 func (p *Postgres) Start(t testing.TB) {
 	t.Helper()
 	p.run(t, "pg_ctl", "-D", filepath.Join(p.dir, "data"), "-w", "-l", filepath.Join(p.dir, "log"), "-o",
-		"-c listen_addresses='' -k "+p.dir+" -c fsync=off -c synchronous_commit=off -c full_page_writes=off", "start")
+		"-c listen_addresses='' -k "+p.dir+" -c fsync=off -c full_page_writes=off", "start")
 }
 
 // Stop ends the server at once, as a crash would.
