@@ -93,7 +93,7 @@ func (e *Edge) forUs(m *sip.Message, from side) bool {
 func (e *Edge) answerOptions(w *work, from side, f transport.Flow) {
 	e.reply(w, from, f, sip.Response{Code: 200, Headers: []byte(
 		"Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, UPDATE, PRACK, INFO, REFER, SUBSCRIBE, NOTIFY, MESSAGE\r\n" +
-			"Accept: application/sdp\r\nSupported: path, outbound\r\n")})
+			"Accept: application/sdp\r\nSupported: path\r\n")})
 }
 
 // setMaxForwards takes one hop off, or begins the count (RFC 3261 §16.6 item 3).

@@ -14,6 +14,7 @@ import (
 // A relay that never answers costs its own calls 503 within two seconds, and
 // nobody else anything.
 func TestDeadRelay(t *testing.T) {
+	t.Parallel()
 	l := setup(t, func(l *lab, c *edge.Config) { c.Relays = []edge.Relay{mute(l)} })
 	a, b := l.udp("phone A", "127.0.0.1"), l.udp("phone B", "127.0.0.1")
 	for range 5 {
@@ -73,6 +74,7 @@ func TestOffersThatAreRefused(t *testing.T) {
 // The call's later offers go to the relay of the first, whoever makes them,
 // though by then another relay is preferred.
 func TestLaterOffersStayAtTheRelay(t *testing.T) {
+	t.Parallel()
 	var other *fakeRelay
 	l := setup(t, func(l *lab, c *edge.Config) {
 		other = newRelay(l)

@@ -132,6 +132,7 @@ func TestCancelWhileTheRelayIsAsked(t *testing.T) {
 // Core cancels an INVITE to a phone over UDP that answers neither: the CANCEL is
 // repeated, and the INVITE ends with 487.
 func TestCancelOutward(t *testing.T) {
+	t.Parallel()
 	l := setup(t, func(_ *lab, c *edge.Config) { c.Timing = short() })
 	b := l.udp("phone B", "127.0.0.1")
 	text := l.request("INVITE", "sip:102@"+b.me.String(), l.path(b))
@@ -154,6 +155,7 @@ func TestCancelOutward(t *testing.T) {
 
 // Timer C: a phone that rings for ever is cancelled.
 func TestTimerC(t *testing.T) {
+	t.Parallel()
 	l := setup(t, func(_ *lab, c *edge.Config) { c.Timing = short() })
 	b := l.udp("phone B", "127.0.0.1")
 	l.core.send(l.request("INVITE", "sip:102@"+b.me.String(), l.path(b)))
@@ -172,6 +174,7 @@ func TestTimerC(t *testing.T) {
 // request of another method gets 408 inside, where it does no harm, and nothing
 // outside (RFC 4320).
 func TestNoAnswer(t *testing.T) {
+	t.Parallel()
 	l := setup(t, func(_ *lab, c *edge.Config) { c.Timing = short() })
 	b := l.udp("phone B", "127.0.0.1")
 	path := l.path(b)

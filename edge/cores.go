@@ -3,6 +3,7 @@ package edge
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -23,6 +24,7 @@ var errNoCore = errors.New("edge: no core can be reached")
 // before the others. A core is up as long as its connection lives.
 type cores struct {
 	stack *transport.Stack
+	log   *slog.Logger
 	list  []*core // constant
 }
 
@@ -35,8 +37,8 @@ type core struct {
 	since time.Time // when flow was begun
 }
 
-func newCores(s *transport.Stack, addrs []netip.AddrPort) *cores {
-	c := &cores{stack: s}
+func newCores(s *transport.Stack, addrs []netip.AddrPort, log *slog.Logger) *cores {
+	c := &cores{stack: s, log: log}
 	for _, a := range addrs {
 		c.list = append(c.list, &core{addr: netip.AddrPortFrom(a.Addr().Unmap(), a.Port())})
 	}
@@ -50,7 +52,7 @@ func (c *cores) run(ctx context.Context) error {
 	defer tick.Stop()
 	for {
 		for _, one := range c.list {
-			one.probe(c.stack)
+			c.probe(one)
 		}
 		select {
 		case <-tick.C:
@@ -60,17 +62,23 @@ func (c *cores) run(ctx context.Context) error {
 	}
 }
 
-func (c *core) probe(s *transport.Stack) {
-	c.mu.Lock()
-	flow, since := c.flow, c.since
-	c.mu.Unlock()
-	if flow.Conn != 0 && s.Alive(flow) {
+func (c *cores) probe(one *core) {
+	one.mu.Lock()
+	flow, since := one.flow, one.since
+	one.mu.Unlock()
+	if flow.Conn != 0 && c.stack.Alive(flow) {
 		if time.Since(since) >= coreGrace {
-			c.down.Store(false)
+			c.back(one)
 		}
 		return
 	}
-	_, _ = c.connect(s) // a failure is told by Closed, or tried again
+	_, _ = one.connect(c.stack) // a failure is told by Closed, or tried again
+}
+
+func (c *cores) back(one *core) {
+	if one.down.CompareAndSwap(true, false) {
+		c.log.Info("core is back", "core", one.addr)
+	}
 }
 
 // connect returns the flow to c, dialling when there is none.
@@ -144,7 +152,7 @@ func (c *cores) trusted(f transport.Flow) bool {
 func (c *cores) heard(f transport.Flow) {
 	for _, one := range c.list {
 		if one.addr == f.Remote && one.down.Load() {
-			one.down.Store(false)
+			c.back(one)
 		}
 	}
 }
@@ -155,8 +163,8 @@ func (c *cores) lost(f transport.Flow, err error) {
 		return // we are going
 	}
 	for _, one := range c.list {
-		if one.addr == f.Remote {
-			one.down.Store(true)
+		if one.addr == f.Remote && one.down.CompareAndSwap(false, true) {
+			c.log.Warn("core cannot be reached; new requests go to another, if there is one", "core", one.addr, "err", err)
 		}
 	}
 }

@@ -19,6 +19,7 @@ func twoCores(second **fakeCore) func(*lab, *edge.Config) {
 // New requests go to the next core when the first is gone, and back when it is;
 // a request that was on its way when the connection broke goes there too.
 func TestNextCore(t *testing.T) {
+	t.Parallel()
 	var second *fakeCore
 	l := setup(t, twoCores(&second))
 	a := l.udp("phone A", "127.0.0.1")
@@ -56,6 +57,7 @@ func TestNextCore(t *testing.T) {
 // Without any core: 503 at once, no word of the inside, and service again as
 // soon as a core is back.
 func TestNoCore(t *testing.T) {
+	t.Parallel()
 	l := setup(t, nil)
 	a := l.udp("phone A", "127.0.0.1")
 	a.send(l.request("INVITE", "sip:102@demo.lindero.test"))

@@ -96,7 +96,7 @@ func New(cfg Config, log *slog.Logger, reg prometheus.Registerer) (_ *Edge, err 
 	if err := e.listen(); err != nil {
 		return nil, err
 	}
-	e.cores = newCores(e.inside, cfg.Core)
+	e.cores = newCores(e.inside, cfg.Core, log)
 	if e.relays, err = newRelays(cfg.Relays, log); err != nil {
 		return nil, err
 	}

@@ -1,7 +1,6 @@
 package edge
 
 import (
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -61,19 +60,17 @@ func (f *face) appendURI(dst, user []byte) []byte {
 
 // listen opens every listener of cfg, or none.
 func (e *Edge) listen() (err error) {
-	var conf *tls.Config
+	var cert *certificate
 	if e.cfg.SIPS.IsValid() {
-		cert, err := tls.LoadX509KeyPair(e.cfg.TLS.Cert, e.cfg.TLS.Key)
-		if err != nil {
-			return fmt.Errorf("edge: certificate: %w", err)
+		if cert, err = loadCertificate(e.cfg.TLS, e.log); err != nil {
+			return err
 		}
-		conf = &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
 	}
 	if err := e.listenBoth(); err != nil {
 		return err
 	}
-	if conf != nil {
-		bound, err := e.outside.Listen(transport.TLS, e.cfg.SIPS, conf)
+	if cert != nil {
+		bound, err := e.outside.Listen(transport.TLS, e.cfg.SIPS, cert.config())
 		if err != nil {
 			return explain("sips", err)
 		}

@@ -190,7 +190,7 @@ func session(host string, port int) string {
 
 // certificate makes a self-signed certificate for 127.0.0.1 in two files, and the
 // configuration of a client that trusts it.
-func certificate(t *testing.T) (edge.Files, *tls.Config) {
+func certificate(t testing.TB) (edge.Files, *tls.Config) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

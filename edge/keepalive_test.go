@@ -30,6 +30,7 @@ func (l *lab) flows() float64 { l.Helper(); return l.metric("lindero_edge_live",
 // A registered phone behind NAT gets an OPTIONS again and again; its answers end
 // at the edge. One that is not behind NAT is left alone.
 func TestKeepAliveOverUDP(t *testing.T) {
+	t.Parallel()
 	l := setup(t, often)
 	open := l.udp("phone with an address", "127.0.0.1")
 	l.register(open, "101")
@@ -61,6 +62,7 @@ func TestKeepAliveOverUDP(t *testing.T) {
 }
 
 func TestKeepAliveOnStreams(t *testing.T) {
+	t.Parallel()
 	l := setup(t, often)
 	b := l.tcp("phone over TCP", nil)
 	l.register(b, "102")
@@ -77,6 +79,7 @@ func TestKeepAliveOnStreams(t *testing.T) {
 }
 
 func TestKeepAliveOff(t *testing.T) {
+	t.Parallel()
 	l := setup(t, func(l *lab, c *edge.Config) { often(l, c); c.KeepAlive.Off = true })
 	nat := l.homeless("phone behind NAT")
 	l.register(nat, "102")

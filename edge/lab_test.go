@@ -24,7 +24,7 @@ const quiet = 150 * time.Millisecond
 // A lab is an edge with a scripted core, a relay that only answers, and whatever
 // phones a test adds, all on real sockets.
 type lab struct {
-	*testing.T
+	testing.TB
 	edge  *edge.Edge
 	cfg   edge.Config
 	addr  edge.Addresses
@@ -39,9 +39,9 @@ type lab struct {
 }
 
 // setup starts a lab; change may alter the edge's configuration first.
-func setup(t *testing.T, change func(*lab, *edge.Config)) *lab {
+func setup(t testing.TB, change func(*lab, *edge.Config)) *lab {
 	t.Helper()
-	l := &lab{T: t}
+	l := &lab{TB: t}
 	l.core = newCore(l, "127.0.0.2")
 	l.relay = newRelay(l)
 	cfg := edge.DefaultConfig()

@@ -179,7 +179,18 @@ func (e *Edge) key(m *sip.Message, method []byte, from side, f transport.Flow) t
 		return e.table.Key(at, ip[:], top, from, m.Get(sip.CallID), seq, m.URI, method)
 	}
 	port := [2]byte{byte(via.Port >> 8), byte(via.Port)}
-	return e.table.Key(at, ip[:], branch, bytes.ToLower(via.Host), port[:], method)
+	var host [64]byte
+	return e.table.Key(at, ip[:], branch, appendLower(host[:0], via.Host), port[:], method)
+}
+
+func appendLower(dst, b []byte) []byte {
+	for _, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		dst = append(dst, c)
+	}
+	return dst
 }
 
 // fingerprint is what makes the request with uri the same one when it comes back

@@ -19,6 +19,7 @@ const torture = "../wire/sip/testdata/torture"
 // Each of RFC 4475's messages meets a live edge and gets what the RFC says. Core
 // says 403 to whatever reaches it.
 func TestTorture(t *testing.T) {
+	t.Parallel()
 	l := setup(t, nil)
 	stop := l.core.always(403)
 	defer stop()
