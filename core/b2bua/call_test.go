@@ -1,6 +1,7 @@
 package b2bua_test
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -85,4 +86,16 @@ func TestCalleeHangsUp(t *testing.T) {
 	a.ok(bye)
 	w.cdr(tenancy.OK, 200, "callee")
 	w.ended()
+}
+
+// TestConnectionLost has the connection that an INVITE came by be gone when it is
+// answered: the answer goes where the Via says (RFC 3261 §18.2.2).
+func TestConnectionLost(t *testing.T) {
+	w := newWorld(t)
+	a := w.phone("alice", 1)
+	a.out = func(data []byte) { w.b.Deliver(netip.MustParseAddrPort("192.0.2.200:40000"), data) }
+	d := a.call("999", "")
+	d.expect(404)
+	d.ackFailure()
+	w.cdr(tenancy.Caller, 404, "core")
 }

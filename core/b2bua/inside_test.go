@@ -99,6 +99,11 @@ func TestRefusedChange(t *testing.T) {
 	b.expect("ACK")
 	da.expect(488)
 	da.ackFailure()
+	db.reinvite(describe("bob", 1, "sendrecv")) // unchanged: answered with what bob was told last that he took
+	if got := db.expect(200).body(); got != describe("alice", 1, "sendrecv") {
+		t.Errorf("the refresh got\n%s", got)
+	}
+	db.ack("")
 	da.reinvite(describe("alice", 3, "sendonly"))
 	db.answer(b.expect("INVITE"), 200, describe("bob", 2, "recvonly"))
 	da.expect(200)
@@ -243,6 +248,10 @@ func TestCarried(t *testing.T) {
 	a.expect("405 FOO")
 	da.request("INFO", "", "", "Require: unicorn")
 	a.expect("420 INFO")
+	stranger := *da // knows the Call-ID and our tag, but not the caller's
+	stranger.local += "x"
+	stranger.request("BYE", "", "")
+	a.expect("481 BYE")
 	da.seq -= 3
 	da.request("INFO", "", "") // out of order (RFC 3261 §12.2.2)
 	a.expect("500 INFO")

@@ -107,7 +107,7 @@ func awake(t *testing.T, addr netip.AddrPort) {
 // over real sockets: nothing here was written by who wrote the scripts.
 func TestSockets(t *testing.T) {
 	w, core := overUDP(t)
-	offered, hungUp := make(chan string, 1), make(chan struct{}, 1)
+	offered, acked, hungUp := make(chan string, 1), make(chan struct{}, 1), make(chan struct{}, 1)
 	_, bobAt := agent(t, "bob", func(bob *sipgo.DialogUA, from *sipgo.Server) {
 		var dialog atomic.Pointer[sipgo.DialogServerSession]
 		from.OnInvite(func(req *sip.Request, tx sip.ServerTransaction) {
@@ -125,7 +125,10 @@ func TestSockets(t *testing.T) {
 				t.Error(err)
 			}
 		})
-		from.OnAck(func(req *sip.Request, tx sip.ServerTransaction) { _ = dialog.Load().ReadAck(req, tx) })
+		from.OnAck(func(req *sip.Request, tx sip.ServerTransaction) {
+			_ = dialog.Load().ReadAck(req, tx)
+			acked <- struct{}{}
+		})
 		from.OnBye(func(req *sip.Request, tx sip.ServerTransaction) {
 			_ = dialog.Load().ReadBye(req, tx)
 			hungUp <- struct{}{}
@@ -157,6 +160,7 @@ func TestSockets(t *testing.T) {
 		if err := call.Ack(ctx); err != nil {
 			t.Fatal(err)
 		}
+		<-acked // sipgo does not keep the order of what arrives: a BYE may overtake the ACK
 		if err := call.Bye(ctx); err != nil {
 			t.Fatal(err)
 		}

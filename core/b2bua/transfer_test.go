@@ -5,8 +5,10 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/lindero/lindero/core/b2bua"
 	"github.com/lindero/lindero/core/tenancy"
 )
 
@@ -109,6 +111,10 @@ func TestBlindTransferByCaller(t *testing.T) {
 	da.request("BYE", "", "") // without waiting for the outcome
 	a.expect("200 BYE")
 	b.never("BYE", 20*time.Millisecond)
+	da.request("INFO", "", "") // who left is gone
+	a.expect("481 INFO")
+	db.request("INFO", "", "") // and the other has nobody to talk to
+	b.expect("480 INFO")
 	dc.answer(dc.in, 200, describe("carol", 1, "sendrecv"))
 	c.expect("ACK")
 	db.swapped("carol", "alice")
@@ -479,5 +485,38 @@ func (p *phone) serve(dc *dialogue, a *phone, da *dialogue, b *phone) {
 			}
 		}
 		return joined && byes == 2 && answers == 50
+	})
+}
+
+// TestMailFollowsTheLeg has the target hang up when its dialog has been promised
+// to another call but not handed over yet: the BYE finds the new owner.
+func TestMailFollowsTheLeg(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, func(c *b2bua.Config) {
+			inner := c.Directory
+			c.Directory = func(id tenancy.CompanyID) b2bua.Tenant { return slowNumbers{inner(id)} }
+		})
+		a, b, c := w.phone("alice", 1), w.phone("bob", 2), w.phone("carol", 3)
+		da, db := talk(t, a, b)
+		db2, dc := talk(t, b, c)
+		db2.request("REFER", "", "", "Refer-To: <sip:999@x>", "Refer-Sub: false") // the second call is busy for a second
+		synctest.Wait()
+		db.request("REFER", "", "", "Refer-To: "+replaces(db2))
+		synctest.Wait()
+		dc.request("BYE", "", "")
+		b.expect("202 REFER")
+		b.expect("202 REFER")
+		c.expect("200 BYE")
+		b.notified("100", "active")
+		for _, m := range c.seen { // the offer may have been on its way
+			c.respond(m, 481, "", "")
+		}
+		m := b.expect("NOTIFY")
+		if !strings.Contains(m.header("Subscription-State"), "terminated") || strings.Contains(m.body(), "200") {
+			t.Errorf("NOTIFY is\n%s", m.raw)
+		}
+		b.ok(m)
+		b.ok(b.expect("BYE"))
+		end2(t, w, a, b, da)
 	})
 }
