@@ -51,7 +51,7 @@ var mediaBase atomic.Int32
 // its table. More flags may follow.
 func startUp(t *testing.T, dir string, more ...string) *instance {
 	t.Helper()
-	media := 20000 + int(mediaBase.Add(1)-1)%18*500
+	media := 20000 + (os.Getpid()+int(mediaBase.Add(1)))%18*500 // whatever else runs on this machine
 	flags := []string{
 		"--sip", freePort(t, "127.0.0.1").String(), "--sips", freePort(t, "127.0.0.1").String(),
 		"--inside", freePort(t, "127.0.0.1").String(), "--core", freePort(t, "127.0.0.1").String(),
