@@ -148,7 +148,7 @@ func (e *Edge) ackOutward(w *work, f transport.Flow) error {
 	}
 	e.ack(w, f, inside, to.relay, func(w *work, sdp []byte) {
 		e.editOutward(w, to.flow, to.ours)
-		e.sealContacts(w, to.flow, f, to.relay.id())
+		e.sealContacts(w, to.flow, f, to.relay.id(), secureURI(w.msg.URI))
 		e.setBodyOutward(w, sdp)
 		w.buf = e.appendVia(w.buf[:0], to.flow)
 		e.sendAckOn(w, outside, to.flow)

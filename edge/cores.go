@@ -14,8 +14,9 @@ import (
 )
 
 const (
-	coreProbe = time.Second     // between attempts to reach a core that is down
-	coreGrace = 2 * time.Second // a new connection that lives this long is taken for good
+	coreProbe = time.Second             // between attempts to reach a core that is down
+	coreDial  = 1500 * time.Millisecond // a core that takes longer to accept is down
+	coreGrace = 2 * time.Second         // a connection that lives for longer than dialling takes is taken for good
 )
 
 var errNoCore = errors.New("edge: no core can be reached")

@@ -87,7 +87,7 @@ func New(cfg Config, log *slog.Logger, reg prometheus.Registerer) (_ *Edge, err 
 	if e.ring, err = token.LoadRing(cfg.KeyFile); err != nil {
 		return nil, fmt.Errorf("edge: key_file: %w", err)
 	}
-	e.inside = transport.New(transport.Config{Log: log, Idle: -1, MaxPerSource: 20000, Queue: 8 << 20}, insideHandler{e})
+	e.inside = transport.New(transport.Config{Log: log, Idle: -1, MaxPerSource: 20000, Queue: 8 << 20, Dial: coreDial}, insideHandler{e})
 	defer func() {
 		if err != nil {
 			e.close()

@@ -47,15 +47,29 @@ func (f *faces) outsideOurs(a netip.AddrPort) bool {
 	return false
 }
 
-// appendURI appends sip:[user@]addr;transport=… of the face.
-func (f *face) appendURI(dst, user []byte) []byte {
-	dst = append(dst, "sip:"...)
+// appendURI appends sip:[user@]addr;transport=… of the face. Within a call that
+// began with sips: it must be sips: again (RFC 5630 §3.1).
+func (f *face) appendURI(dst, user []byte, secure bool) []byte {
+	secure = secure && f.protocol == transport.TLS
+	if secure {
+		dst = append(dst, "sips:"...)
+	} else {
+		dst = append(dst, "sip:"...)
+	}
 	if len(user) > 0 {
 		dst = append(append(dst, user...), '@')
 	}
 	dst = f.public.AppendTo(dst)
+	if secure {
+		return dst // the scheme says it all
+	}
 	dst = append(dst, ";transport="...)
 	return append(dst, f.protocol.String()...)
+}
+
+// secureURI tells whether uri is a sips: URI.
+func secureURI(uri []byte) bool {
+	return len(uri) > 5 && strings.EqualFold(string(uri[:5]), "sips:")
 }
 
 // listen opens every listener of cfg, or none.

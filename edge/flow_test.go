@@ -37,6 +37,26 @@ func TestConnectionIsReused(t *testing.T) {
 	}
 }
 
+// A call by sips: stays one: every URI of ours that a phone sees is sips: (RFC 5630).
+func TestSips(t *testing.T) {
+	files, client := certificate(t)
+	l := setup(t, func(_ *lab, c *edge.Config) {
+		c.SIPS, c.TLS = netip.MustParseAddrPort("127.0.0.1:0"), files
+	})
+	a := l.tcp("phone over TLS", client)
+	a.send(l.request("INVITE", "sips:102@demo.lindero.test", "Contact: <sips:101@$me>"))
+	a.expect("100")
+	inv := l.core.expect("INVITE")
+	l.core.respond(inv, 200)
+	ok := a.expect("200")
+	ok.wants(l, "Record-Route: <sips:"+l.addr.TLS.String()+";lr>\r\n", "Contact: <sips:", "@"+l.addr.TLS.String()+">")
+	a.send(dialogOf(a, ok).request(l, "BYE", ""))
+	bye := l.core.expect("BYE")
+	if want := fmt.Sprintf("sip:x7f@%v;transport=tcp", l.core.addr); string(bye.URI) != want {
+		t.Errorf("BYE is for %s, want %s", bye.URI, want)
+	}
+}
+
 // A connection that is gone: what is asked of it fails at once, and what waited
 // for its answer does too (RFC 5626).
 func TestFlowGone(t *testing.T) {

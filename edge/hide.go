@@ -98,7 +98,7 @@ func (e *Edge) hide(w *work) {
 
 // sealContacts puts sip:TOKEN@outside in place of every URI in Contact, for the
 // peer behind f; from is the flow that core's message came by.
-func (e *Edge) sealContacts(w *work, f, from transport.Flow, relay string) {
+func (e *Edge) sealContacts(w *work, f, from transport.Flow, relay string, secure bool) {
 	m := &w.msg
 	face := e.faces.of(f.Protocol)
 	for i := m.Index(sip.Contact); i >= 0; i = m.Next(i) {
@@ -118,7 +118,7 @@ func (e *Edge) sealContacts(w *work, f, from transport.Flow, relay string) {
 				w.buf = append(append(w.buf, n.Display...), ' ')
 			}
 			sealed := e.appendContact(nil, contactToken{core: e.coreOf(n.URI, from), relay: relay, uri: n.URI})
-			w.buf = face.appendURI(append(w.buf, '<'), sealed)
+			w.buf = face.appendURI(append(w.buf, '<'), sealed, secure)
 			w.buf = append(append(w.buf, '>'), n.Params...)
 		}
 		w.edit.Replace(i, w.buf)

@@ -35,74 +35,13 @@ func (l *lab) hidden(more ...string) {
 // phones receive is searched for what is the inside's.
 func TestNothingOfTheInsideIsSeen(t *testing.T) {
 	l := setup(t, nil)
-	var secrets []string // branches of the inside, as core sees or makes them
-	inside := func(m *msg) *msg {
-		via, err := sip.ParseVia(m.Topmost(sip.Via))
-		if err != nil {
-			t.Fatal(err)
-		}
-		secrets = append(secrets, string(via.Branch()))
-		return m
-	}
+	var branches []string // of the inside
 	for _, a := range []*wire{l.udp("phone A", "127.0.0.1"), l.tcp("phone A over TCP", nil)} {
 		path := l.path(a)
-		a.send(l.request("REGISTER", "sip:demo.lindero.test"))
-		reg := inside(l.core.expect("REGISTER"))
-		reg.conn.answer(reg, 401, "core", "WWW-Authenticate: Digest realm=\"demo.lindero.test\", nonce=\"1\"\nWarning: 399 "+
-			l.core.addr.String()+" \"no\"\nX-Via-Core: <sip:"+l.core.addr.Addr().String()+">\nLindero-Secret: 1\n")
-		a.expect("401").wants(l, "WWW-Authenticate: Digest")
-
-		// A call in, a re-INVITE within it, and its end.
-		a.send(l.request("INVITE", "sip:102@demo.lindero.test", sdpBody("192.168.1.10", 4000)))
-		a.expect("100")
-		inv := inside(l.core.expect("INVITE"))
-		l.core.respond(inv, 180)
-		a.expect("180")
-		l.core.respond(inv, 200, session("10.77.0.7", 5000))
-		d := dialogOf(a, a.expect("200"))
-		a.send(d.request(l, "ACK", ""))
-		inside(l.core.expect("ACK"))
-		a.send(d.request(l, "INVITE", session("192.168.1.10", 4002), "Contact: <sip:101@$me>"))
-		a.expect("100")
-		re := inside(l.core.expect("INVITE"))
-		l.core.respond(re, 200, session("10.77.0.7", 5002))
-		a.expect("200")
-		a.send(d.request(l, "ACK", ""))
-		l.core.expect("ACK")
-		a.send(d.request(l, "REFER", "", "Refer-To: <"+d.target+"?Replaces=x>"))
-		ref := inside(l.core.expect("REFER"))
-		l.core.respond(ref, 202)
-		a.expect("202")
-		a.send(d.request(l, "BYE", ""))
-		l.core.respond(inside(l.core.expect("BYE")), 200)
-		a.expect("200")
-
-		// A call out, refused with words; and one that is cancelled.
-		for _, cancel := range []bool{false, true} {
-			text := l.request("INVITE", "sip:101@"+a.me.String(), path, "Contact: <sip:x7f@$me>", "Server: core at $me",
-				"Record-Route: <sip:$me;lr>", "Lindero-Caller: 1", "Call-Info: <http://"+l.core.addr.Addr().String()+"/x>",
-				"Path: <sip:$me;lr>", "Refer-To: <sip:y@$me>", sdpBody("10.77.0.7", 5000))
-			l.core.send(text)
-			secrets = append(secrets, "branch=z9hG4bKtest")
-			l.core.expect("100")
-			out := a.expect("INVITE")
-			if cancel {
-				a.accept(out, 180)
-				l.core.expect("180")
-				l.core.send(hop("CANCEL", text, "") + "Reason: SIP;cause=200;text=\"core at " + l.core.addr.String() + "\"\n")
-				l.core.expect("200")
-				c := a.expect("CANCEL")
-				a.answer(c, 200, "phone", "")
-				a.answer(out, 487, "phone", "")
-				a.expect("ACK")
-				l.core.expect("487")
-				continue
-			}
-			a.accept(out, 486)
-			l.core.expect("486")
-			a.expect("ACK")
-		}
-		// Errors of all kinds.
+		branches = append(branches, l.challenge(a))
+		branches = append(branches, l.callAndTransfer(a)...)
+		l.refusedOutward(a, path)
+		l.cancelledOutward(a, path)
 		for _, text := range []string{
 			l.request("INVITE", "sip:102@demo.lindero.test", "Max-Forwards: 0"),
 			l.request("OPTIONS", "soap:x"),
@@ -114,18 +53,99 @@ func TestNothingOfTheInsideIsSeen(t *testing.T) {
 			<-a.in
 		}
 	}
-	// With core gone.
 	b := l.udp("phone B", "127.0.0.1")
 	b.send(l.request("INVITE", "sip:102@demo.lindero.test"))
 	b.expect("100")
-	l.core.expect("INVITE")
+	branches = append(branches, insideBranch(l.core.expect("INVITE")))
 	l.core.stop()
 	b.expect("503")
-	// The test's own phones use branches of that form too; core's were secret.
-	l.hidden(secrets[0], secrets[1], secrets[2], secrets[len(secrets)-3])
+	l.hidden(branches...)
 	if l.verdict("hidden") == 0 {
 		t.Error("no header was taken away: the test sent some that must be")
 	}
+}
+
+// insideBranch is the branch of our Via as core sees it.
+func insideBranch(m *msg) string {
+	via, _ := sip.ParseVia(m.Topmost(sip.Via))
+	return string(via.Branch())
+}
+
+// challenge has a REGISTER refused with headers that tell of the inside.
+func (l *lab) challenge(a *wire) (branch string) {
+	l.Helper()
+	a.send(l.request("REGISTER", "sip:demo.lindero.test"))
+	m := l.core.expect("REGISTER")
+	m.conn.answer(m, 401, "core", "WWW-Authenticate: Digest realm=\"demo.lindero.test\", nonce=\"1\"\nWarning: 399 "+
+		l.core.addr.String()+" \"no\"\nX-Via-Core: <sip:"+l.core.addr.Addr().String()+">\nLindero-Secret: 1\n")
+	a.expect("401").wants(l, "WWW-Authenticate: Digest")
+	return insideBranch(m)
+}
+
+// callAndTransfer makes a call in, with a re-INVITE, a REFER and a BYE.
+func (l *lab) callAndTransfer(a *wire) (branches []string) {
+	l.Helper()
+	a.send(l.request("INVITE", "sip:102@demo.lindero.test", sdpBody("192.168.1.10", 4000)))
+	a.expect("100")
+	inv := l.core.expect("INVITE")
+	l.core.respond(inv, 180)
+	a.expect("180")
+	l.core.respond(inv, 200, session("10.77.0.7", 5000))
+	d := dialogOf(a, a.expect("200"))
+	a.send(d.request(l, "ACK", ""))
+	ack := l.core.expect("ACK")
+	a.send(d.request(l, "INVITE", session("192.168.1.10", 4002), "Contact: <sip:101@$me>"))
+	a.expect("100")
+	re := l.core.expect("INVITE")
+	l.core.respond(re, 200, session("10.77.0.7", 5002))
+	a.expect("200")
+	a.send(d.request(l, "ACK", ""))
+	l.core.expect("ACK")
+	a.send(d.request(l, "REFER", "", "Refer-To: <"+d.target+"?Replaces=x>"))
+	ref := l.core.expect("REFER")
+	l.core.respond(ref, 202)
+	a.expect("202")
+	a.send(d.request(l, "BYE", ""))
+	bye := l.core.expect("BYE")
+	l.core.respond(bye, 200)
+	a.expect("200")
+	for _, m := range []*msg{inv, ack, re, ref, bye} {
+		branches = append(branches, insideBranch(m))
+	}
+	return branches
+}
+
+// talkative is an INVITE of core's that tells of the inside wherever it can.
+func (l *lab) talkative(a *wire, path string) string {
+	return l.request("INVITE", "sip:101@"+a.me.String(), path, "Contact: <sip:x7f@$me>", "Server: core at $me",
+		"Record-Route: <sip:$me;lr>", "Lindero-Caller: 1", "Call-Info: <http://"+l.core.addr.Addr().String()+"/x>",
+		"Path: <sip:$me;lr>", "Refer-To: <sip:y@$me>", sdpBody("10.77.0.7", 5000))
+}
+
+func (l *lab) refusedOutward(a *wire, path string) {
+	l.Helper()
+	l.core.send(l.talkative(a, path))
+	l.core.expect("100")
+	a.accept(a.expect("INVITE"), 486)
+	l.core.expect("486")
+	a.expect("ACK")
+}
+
+func (l *lab) cancelledOutward(a *wire, path string) {
+	l.Helper()
+	text := l.talkative(a, path)
+	l.core.send(text)
+	l.core.expect("100")
+	inv := a.expect("INVITE")
+	a.accept(inv, 180)
+	l.core.expect("180")
+	l.core.send(hop("CANCEL", text, "") + "Reason: SIP;cause=200;text=\"core at " + l.core.addr.String() + "\"\n")
+	l.core.expect("200")
+	c := a.expect("CANCEL")
+	a.answer(c, 200, "phone", "")
+	a.answer(inv, 487, "phone", "")
+	a.expect("ACK")
+	l.core.expect("487")
 }
 
 // When core shares its address with the outside, as all roles of one machine do,

@@ -206,7 +206,7 @@ func (e *Edge) recordInward(w *work, p *passage) {
 		w.buf = append(w.buf[:len(w.buf)-1], ";ob>"...)
 		w.edit.Prepend("Path", w.buf)
 	case p.dialog:
-		w.buf = e.appendOutsideRoute(w.buf[:0], p.up)
+		w.buf = e.appendOutsideRoute(w.buf[:0], p.up, p.secure)
 		w.edit.Prepend("Record-Route", w.buf)
 		w.buf = e.appendInsideRoute(w.buf[:0], p.up, p.media.relayID())
 		w.edit.Prepend("Record-Route", w.buf)
@@ -221,8 +221,8 @@ func (e *Edge) appendInsideRoute(dst []byte, f transport.Flow, relay string) []b
 }
 
 // appendOutsideRoute appends <sip:outside;transport=…;lr> for a peer's protocol.
-func (e *Edge) appendOutsideRoute(dst []byte, f transport.Flow) []byte {
-	dst = e.faces.of(f.Protocol).appendURI(append(dst, '<'), nil)
+func (e *Edge) appendOutsideRoute(dst []byte, f transport.Flow, secure bool) []byte {
+	dst = e.faces.of(f.Protocol).appendURI(append(dst, '<'), nil, secure)
 	return append(dst, ";lr>"...)
 }
 

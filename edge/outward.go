@@ -161,10 +161,10 @@ func (e *Edge) goOutward(w *work, r *record, to outwardTarget, sdp []byte) {
 		return // cancelled while the relay was asked
 	}
 	e.editOutward(w, p.down, to.ours)
-	e.sealContacts(w, p.down, p.up, p.media.relayID())
+	e.sealContacts(w, p.down, p.up, p.media.relayID(), p.secure)
 	e.setBodyOutward(w, sdp)
 	if p.dialog {
-		w.buf = e.appendOutsideRoute(w.buf[:0], p.down)
+		w.buf = e.appendOutsideRoute(w.buf[:0], p.down, p.secure)
 		w.edit.Prepend("Record-Route", w.buf)
 	}
 	w.buf = e.appendVia(w.buf[:0], p.down)

@@ -152,7 +152,7 @@ func (e *Edge) goUp(w *work, r *record, sdp []byte) {
 func (e *Edge) editResponseOutward(w *work, p *passage, sdp []byte) {
 	e.hide(w)
 	if p.method != register_ {
-		e.sealContacts(w, p.up, p.down, p.media.relayID())
+		e.sealContacts(w, p.up, p.down, p.media.relayID(), p.secure)
 	}
 	e.keepOutsideRoutes(w)
 	e.setBodyOutward(w, sdp)
@@ -222,7 +222,7 @@ func (e *Edge) recordOutward(w *work, p *passage) {
 		w.edit.Append("Record-Route", w.buf)
 	}
 	if !copied {
-		w.buf = e.appendOutsideRoute(w.buf[:0], p.down)
+		w.buf = e.appendOutsideRoute(w.buf[:0], p.down, p.secure)
 		insert()
 	}
 	w.buf = e.appendInsideRoute(w.buf[:0], p.down, p.media.relayID())
