@@ -89,6 +89,7 @@ const defaultMaxCalls = 20000
 type B2BUA struct {
 	cfg     Config
 	log     *slog.Logger
+	quiet   *slog.Logger // for sipgo's transactions, which would log what strangers send
 	parser  *sip.Parser
 	metrics *metrics
 	cdrs    *recorder
@@ -120,7 +121,7 @@ func New(cfg Config) (*B2BUA, error) {
 	}
 	cfg.Timing.setDefaults()
 	b := &B2BUA{
-		cfg: cfg, log: cfg.Log, parser: newParser(),
+		cfg: cfg, log: cfg.Log, quiet: slog.New(slog.DiscardHandler), parser: newParser(),
 		calls:    make(map[*call]struct{}),
 		messages: make(chan struct{}, maxMessages),
 	}
@@ -170,6 +171,15 @@ func (b *B2BUA) Run(ctx context.Context) error {
 		<-written
 	}
 	return nil
+}
+
+// Lost tells that what was handed to Config.Send for this address may not have
+// arrived: the connection broke, or could not be made. Requests there that have
+// heard nothing yet fail at once instead of after 32 s. It does not block.
+func (b *B2BUA) Lost(to netip.AddrPort) {
+	for _, t := range b.txs.silent(to) {
+		t.fail()
+	}
 }
 
 // Calls is the number of live calls.

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/lindero/lindero/core/tenancy"
 )
@@ -98,4 +99,33 @@ func TestConnectionLost(t *testing.T) {
 	d.expect(404)
 	d.ackFailure()
 	w.cdr(tenancy.Caller, 404, "core")
+}
+
+// TestEdgeLost has the connection to the callee's edge break: a phone behind it
+// that has said nothing is given up at once, one that rings is not.
+func TestEdgeLost(t *testing.T) {
+	w := newWorld(t)
+	a, b, b2 := w.phone("alice", 1), w.phone("bob", 2), w.phone("bob2", 2)
+	da := a.call("102", describe("alice", 1, "sendrecv"))
+	b.incoming()
+	db2 := b2.incoming()
+	db2.answer(db2.in, 180, "")
+	da.expect(180)
+	w.b.Lost(b.addr)
+	w.b.Lost(b2.addr)
+	a.never("503 INVITE", 20*time.Millisecond)
+	db2.answer(db2.in, 486, "")
+	da.expect(486)
+	da.ackFailure()
+	w.cdr(tenancy.Callee, 486, "callee")
+
+	da = a.call("102", describe("alice", 1, "sendrecv"))
+	b.incoming()
+	b2.incoming()
+	w.b.Lost(b.addr)
+	w.b.Lost(b2.addr)
+	da.expect(503)
+	da.ackFailure()
+	w.cdrs(2)
+	w.ended()
 }

@@ -256,6 +256,7 @@ func (c *call) refuseWith(t *serverTx, err error) {
 func (c *call) carry(l *leg, t *serverTx) {
 	if t.req.Method == sip.INFO {
 		c.b.metrics.info.Inc()
+		c.log.Debug("an INFO passes", "type", header(t.req, "content-type"))
 	}
 	switch to := c.other(l).(type) {
 	case *leg:

@@ -2,7 +2,6 @@ package b2bua
 
 import (
 	"errors"
-	"log/slog"
 	"net/netip"
 	"sync"
 	"time"
@@ -15,9 +14,6 @@ import (
 // transport is what transactions are told they run over. It is the truth: edges
 // reach core by TCP, and so sipgo starts no timer that retransmits or lingers.
 const transport = "TCP"
-
-// quiet is the logger of sipgo's transactions, which would log what strangers send.
-func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 // txTable finds the transaction a message belongs to.
 type txTable struct {
@@ -47,6 +43,19 @@ func (t *txTable) findClient(key string) *clientTx {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.client[key]
+}
+
+// silent is the client transactions to an address that have heard nothing yet.
+func (t *txTable) silent(to netip.AddrPort) []*clientTx {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var all []*clientTx
+	for _, c := range t.client {
+		if c.conn.to == to {
+			all = append(all, c)
+		}
+	}
+	return all
 }
 
 // terminateAll ends every transaction, so that nothing waits for its timers.
@@ -94,7 +103,7 @@ func (b *B2BUA) serve(key string, req *sip.Request, from netip.AddrPort) (*serve
 		c.fallback = netip.AddrPortFrom(host, port)
 	}
 	t := &serverTx{b: b, conn: c, req: req, tag: token(8)}
-	t.tx = sip.NewServerTx(key, req, c, quiet())
+	t.tx = sip.NewServerTx(key, req, c, b.quiet)
 	b.txs.mu.Lock()
 	b.txs.server[key] = t
 	b.txs.mu.Unlock()
@@ -254,7 +263,7 @@ func (b *B2BUA) request(req *sip.Request, to netip.AddrPort, on func(*sip.Respon
 		return nil, err
 	}
 	t := &clientTx{b: b, conn: &conn{b: b, to: to}, req: req, on: on}
-	t.tx = sip.NewClientTx(key, req, t.conn, quiet())
+	t.tx = sip.NewClientTx(key, req, t.conn, b.quiet)
 	b.txs.mu.Lock()
 	b.txs.client[key] = t
 	b.txs.mu.Unlock()
@@ -289,6 +298,18 @@ func (t *clientTx) pump() {
 			return
 		}
 	}
+}
+
+// fail ends the transaction because its request cannot have arrived.
+func (t *clientTx) fail() {
+	t.mu.Lock()
+	heard := t.provisional
+	t.mu.Unlock()
+	if heard || !t.finish() {
+		return
+	}
+	t.tx.Terminate()
+	t.on(nil, errUnsent)
 }
 
 // finish tells whether the caller is the one who ends the transaction.
