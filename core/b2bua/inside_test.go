@@ -348,6 +348,10 @@ func TestLostACK(t *testing.T) {
 			w.ended()
 		})
 	})
+}
+
+// TestLostACKInACall has a callee that waits for it too, and one that hangs up.
+func TestLostACKInACall(t *testing.T) {
 	t.Run("it would have had the answer", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(t)
