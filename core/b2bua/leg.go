@@ -3,7 +3,6 @@ package b2bua
 import (
 	"errors"
 	"net/netip"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -11,65 +10,6 @@ import (
 
 	"github.com/lindero/lindero/core/tenancy"
 )
-
-// legTable finds the leg a message belongs to.
-type legTable struct {
-	mu      sync.Mutex      // guards the fields below
-	byTag   map[string]*leg // by our tag, which is random and ours alone
-	invites map[string]*leg // legs of callers, by inviteKey
-}
-
-func (t *legTable) init() {
-	t.byTag = make(map[string]*leg)
-	t.invites = make(map[string]*leg)
-}
-
-func (t *legTable) find(callID, localTag string) *leg {
-	if localTag == "" {
-		return nil
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if l := t.byTag[localTag]; l != nil && l.callID == callID {
-		return l
-	}
-	return nil
-}
-
-func (t *legTable) invited(key string) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.invites[key] != nil
-}
-
-func (t *legTable) len() int {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return len(t.byTag)
-}
-
-func (t *legTable) add(l *leg) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.byTag[l.localTag] = l
-	if l.inviteKey != "" {
-		t.invites[l.inviteKey] = l
-	}
-}
-
-func (t *legTable) remove(l *leg) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	delete(t.byTag, l.localTag)
-	if l.inviteKey != "" {
-		delete(t.invites, l.inviteKey)
-	}
-}
-
-// inviteKey is what two copies of one INVITE share, whatever way they came.
-func inviteKey(req *sip.Request) string {
-	return header(req, "call-id") + "\x00" + tagOf(header(req, "from")) + "\x00" + header(req, "cseq")
-}
 
 // A who is a person's side of a call, as the other side gets to see it.
 type who struct {
@@ -123,15 +63,6 @@ type leg struct {
 type lastACK struct {
 	seq uint32
 	req *sip.Request
-}
-
-// An accepted is an INVITE of the peer in progress.
-type accepted struct {
-	stx   *serverTx
-	seq   uint32
-	res   *sip.Response // the 2xx, once given
-	timer *time.Timer
-	onACK func(body)
 }
 
 // post runs f on the goroutine of the call that owns the leg by then. It is
@@ -358,60 +289,4 @@ func (l *leg) hears(b body) {
 	if !silenced(b.data) {
 		l.active = b
 	}
-}
-
-// accept gives the peer's INVITE in progress its 2xx and repeats that until the
-// ACK comes (RFC 3261 §13.3.1.4); onACK then gets what the ACK carried. When none
-// comes for 64·T1 the call ends.
-func (l *leg) accept(b body, onACK func(body), extra ...sip.Header) {
-	in, t := l.in, l.b.cfg.Timing
-	extra = append([]sip.Header{
-		sip.NewHeader("Contact", l.contact()),
-		sip.NewHeader("Allow", allow),
-		sip.NewHeader("Supported", supported),
-	}, extra...)
-	in.res, in.onACK = in.stx.response(sip.StatusOK, b, extra...), onACK
-	if b.isSDP() {
-		l.said = b
-	}
-	_ = in.stx.reply(in.res) // if it is lost, it is repeated
-	wait, waited := t.T1, time.Duration(0)
-	var again func(*call)
-	again = func(c *call) {
-		if l.in != in {
-			return
-		}
-		if waited += wait; waited >= 64*t.T1 {
-			c.unacknowledged(l)
-			return
-		}
-		_ = in.stx.conn.WriteMsg(in.res)
-		wait = min(2*wait, t.T2)
-		in.timer = l.after(wait, again)
-	}
-	in.timer = l.after(wait, again)
-}
-
-// acknowledged takes the peer's ACK of what accept sent.
-func (l *leg) acknowledged(seq uint32) (onACK func(body), ok bool) {
-	in := l.in
-	if in == nil || in.res == nil || in.seq != seq {
-		return nil, false
-	}
-	l.dropInvite()
-	return in.onACK, true
-}
-
-// dropInvite forgets the peer's INVITE in progress.
-func (l *leg) dropInvite() {
-	if l.in == nil {
-		return
-	}
-	if l.in.timer != nil {
-		l.in.timer.Stop()
-	}
-	if l.in.res != nil {
-		l.in.stx.finish()
-	}
-	l.in = nil
 }
