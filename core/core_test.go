@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -169,6 +170,28 @@ func TestAnswerFindsTheEdge(t *testing.T) {
 	back := &edge{t: t, conn: conn}
 	defer conn.Close()
 	wantCode(t, back.receive(), 200)
+}
+
+// A request to an edge that is not there must not wait for the timers of SIP.
+func TestCallsHearOfAnEdgeThatIsGone(t *testing.T) {
+	c, _, calls := start(t, testConfig(t))
+	listen, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	nobody := netip.MustParseAddrPort(listen.Addr().String())
+	listen.Close()
+	if err := c.front.flows.send(nobody, []byte("x")); err != nil {
+		t.Fatalf("the dial is behind: %v", err)
+	}
+	select {
+	case to := <-calls.lost:
+		if to != nobody {
+			t.Errorf("lost %v, want %v", to, nobody)
+		}
+	case <-time.After(5 * time.Second):
+		t.Error("nobody told of it")
+	}
 }
 
 func TestSeed(t *testing.T) {

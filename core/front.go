@@ -22,6 +22,8 @@ import (
 // many goroutines and does not keep data.
 type calls interface {
 	Deliver(from netip.AddrPort, data []byte)
+	// Lost tells that what was sent to an edge may not have arrived. It does not block.
+	Lost(to netip.AddrPort)
 }
 
 // A front meets every message that an edge sends. It answers REGISTER and OPTIONS
@@ -67,8 +69,13 @@ func (f *front) Message(flow transport.Flow, data []byte) {
 	f.workers.release(j)
 }
 
-// Closed takes note of a connection that ended (transport.Handler).
-func (f *front) Closed(flow transport.Flow, _ error) { f.flows.closed(flow) }
+// Closed takes note of a connection that ended, or could not be made, and tells
+// the B2BUA, whose requests would otherwise wait for an edge that is not there
+// (transport.Handler).
+func (f *front) Closed(flow transport.Flow, _ error) {
+	f.flows.closed(flow)
+	f.calls.Lost(flow.Remote)
+}
 
 // begin takes a request outside any dialog, on a worker.
 func (f *front) begin(ctx context.Context, j *job) {

@@ -21,10 +21,18 @@ import (
 
 // recorder stands where the B2BUA does and keeps what it is given.
 type recorder struct {
-	got chan string
+	got  chan string
+	lost chan netip.AddrPort
 }
 
 func (r *recorder) Deliver(_ netip.AddrPort, data []byte) { r.got <- string(data) }
+
+func (r *recorder) Lost(to netip.AddrPort) {
+	select {
+	case r.lost <- to:
+	default: // nobody looks
+	}
+}
 
 func (r *recorder) next(t *testing.T) string {
 	t.Helper()
@@ -60,7 +68,7 @@ func testConfig(t testing.TB) Config {
 // start runs a Core with the demo in it and a recorder in the B2BUA's place.
 func start(t testing.TB, cfg Config) (*Core, Demo, *recorder) {
 	t.Helper()
-	r := &recorder{got: make(chan string, 64)}
+	r := &recorder{got: make(chan string, 64), lost: make(chan netip.AddrPort, 8)}
 	c, err := assemble(t.Context(), cfg, nil, prometheus.NewRegistry(), func(*Core) (callLogic, error) {
 		return callLogic{calls: r}, nil
 	})
