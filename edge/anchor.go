@@ -198,7 +198,7 @@ func (e *Edge) ask(r *record, cmd ng.Command, raw []byte, then func(w *work, r *
 // mediaRefusal says what the sender of an offer is told when it was not anchored.
 func mediaRefusal(err error) *refusal {
 	var refused *ng.RefusedError
-	if errors.As(err, &refused) {
+	if errors.As(err, &refused) && !refused.Busy {
 		return errMedia
 	}
 	return errRelayDown

@@ -71,6 +71,20 @@ func TestOffersThatAreRefused(t *testing.T) {
 	l.silent("core", l.core.in)
 }
 
+// Nothing is wrong with an offer that a relay has no room for: the phone may try
+// again.
+func TestRelayAtItsLimit(t *testing.T) {
+	l := setup(t, nil)
+	a := l.udp("phone A", "127.0.0.1")
+	text := l.request("INVITE", "sip:102@demo.lindero.test", "\n"+session("192.168.1.10", 4000)+"a=full\n")
+	a.send(text)
+	a.expect("100")
+	r := a.expect("503")
+	r.wants(l, "Retry-After: ", "!10.77")
+	a.send(hop("ACK", text, r.get(sip.To)))
+	l.silent("core", l.core.in)
+}
+
 // The call's later offers go to the relay of the first, whoever makes them,
 // though by then another relay is preferred.
 func TestLaterOffersStayAtTheRelay(t *testing.T) {

@@ -156,6 +156,8 @@ func anchored(c ng.Command) ng.Reply {
 	switch {
 	case c.Name == ng.Ping:
 		reply.Result = ng.ResultPong
+	case strings.Contains(string(c.SDP), "a=full"):
+		return ng.RefuseLoad("no ports at 10.77.0.50")
 	case strings.Contains(string(c.SDP), "refuse"):
 		return ng.Refuse("nothing for 10.77.0.50")
 	case c.Name == ng.Offer || c.Name == ng.Answer:

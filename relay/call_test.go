@@ -237,7 +237,7 @@ func TestMaxCalls(t *testing.T) {
 	g.do(offer(a, outside), ng.ResultOK)
 	second := offer(a, outside)
 	second.CallID = "second"
-	if r := g.do(second, ng.ResultError); r.ErrorReason != "too many calls: 1" {
+	if r := g.do(second, ng.ResultLoadLimit); r.ErrorReason != "too many calls: 1" {
 		t.Errorf("%q", r.ErrorReason)
 	}
 	g.do(offer(a, outside), ng.ResultOK) // the first one may go on
@@ -257,10 +257,10 @@ func TestPortsRestAfterTheCall(t *testing.T) {
 	g.do(second, ng.ResultOK) // two pairs on each interface
 	third := offer(a, outside)
 	third.CallID = "third"
-	g.do(third, ng.ResultError)
+	g.do(third, ng.ResultLoadLimit)
 	g.do(ng.Command{Name: ng.Delete, CallID: "call"}, ng.ResultOK)
 	begun := time.Now()
-	g.do(third, ng.ResultError)
+	g.do(third, ng.ResultLoadLimit)
 	deadline := time.After(10 * time.Second)
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()

@@ -7,6 +7,7 @@ import (
 
 	"github.com/lindero/lindero/relay/call"
 	"github.com/lindero/lindero/relay/forward"
+	"github.com/lindero/lindero/relay/ports"
 	"github.com/lindero/lindero/wire/ng"
 )
 
@@ -61,7 +62,10 @@ func message(c ng.Command) call.Message {
 }
 
 func rewritten(sdp []byte, err error) ng.Reply {
-	if err != nil {
+	switch {
+	case errors.Is(err, call.ErrTooMany), errors.Is(err, ports.ErrNone):
+		return ng.RefuseLoad("%v", err)
+	case err != nil:
 		return ng.Refuse("%v", err)
 	}
 	return ng.Reply{Result: ng.ResultOK, SDP: sdp}

@@ -30,7 +30,7 @@ type Command struct {
 
 // A Reply is what a relay says to a Command.
 type Reply struct {
-	Result      string // ResultOK, ResultPong or ResultError
+	Result      string // ResultOK, ResultPong, ResultError or ResultLoadLimit
 	ErrorReason string
 	Warning     string
 	SDP         []byte
@@ -42,17 +42,25 @@ func (r Reply) Err() error {
 	if r.Result == ResultOK || r.Result == ResultPong {
 		return nil
 	}
-	return &RefusedError{Reason: r.ErrorReason}
+	return &RefusedError{Reason: r.ErrorReason, Busy: r.Result == ResultLoadLimit}
 }
 
-// A RefusedError is a relay's "result: error".
-type RefusedError struct{ Reason string }
+// A RefusedError is a relay's "result: error" or "load limit".
+type RefusedError struct {
+	Reason string
+	Busy   bool // the relay is at a limit: nothing is wrong with the command
+}
 
 func (e *RefusedError) Error() string { return "ng: relay refused: " + e.Reason }
 
 // Refuse is the Reply that says no, and why in plain words.
 func Refuse(format string, args ...any) Reply {
 	return Reply{Result: ResultError, ErrorReason: fmt.Sprintf(format, args...)}
+}
+
+// RefuseLoad is the Reply of a relay that is at a limit, and which in plain words.
+func RefuseLoad(format string, args ...any) Reply {
+	return Reply{Result: ResultLoadLimit, ErrorReason: fmt.Sprintf(format, args...)}
 }
 
 // Errors of messages that cannot be understood.

@@ -61,16 +61,17 @@ const (
 
 // Keys and values of a reply.
 const (
-	KeyResult      = "result"       // string: ok, pong or error
-	KeyErrorReason = "error-reason" // string: why, when the result is error
+	KeyResult      = "result"       // string: ok, pong, error or load limit
+	KeyErrorReason = "error-reason" // string: why, when the result is a refusal
 	KeyWarning     = "warning"      // string: ok, but
 	KeyTotals      = "totals"       // dictionary of counters, in delete and query
 	KeyTags        = "tags"         // dictionary of tags, in delete and query
 	KeyCalls       = "calls"        // list of call-ids, in list
 
-	ResultOK    = "ok"
-	ResultPong  = "pong"
-	ResultError = "error"
+	ResultOK        = "ok"
+	ResultPong      = "pong"
+	ResultError     = "error"
+	ResultLoadLimit = "load limit" // not now: another relay may, and this one later
 )
 
 // Flags and values that a command may carry.
