@@ -28,12 +28,7 @@ func (e *Edge) cancelled(w *work, from side, f transport.Flow) error {
 	if reason := m.Find("Reason"); len(reason) > 0 && !(from == inside && e.inner.in(reason)) {
 		p.reason = bytes.Clone(reason)
 	}
-	switch {
-	case !r.Client.Open():
-		e.answer(r, errCancelled) // the relay is still being asked: nothing has gone down
-	case r.Client.Cancel(e.wheel.Now()):
-		e.sendCancel(r)
-	}
+	e.abandoned(r)
 	return nil
 }
 

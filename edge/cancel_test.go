@@ -129,6 +129,22 @@ func TestCancelWhileTheRelayIsAsked(t *testing.T) {
 	l.silent("phone A", a.in)
 }
 
+// A caller whose connection breaks cannot cancel: that is done for it.
+func TestCallerIsGone(t *testing.T) {
+	l := setup(t, nil)
+	a := l.tcp("phone A", nil)
+	a.send(l.request("INVITE", "sip:102@demo.lindero.test"))
+	a.expect("100")
+	inv := l.core.expect("INVITE")
+	l.core.respond(inv, 180)
+	a.expect("180")
+	a.close()
+	c := l.core.expect("CANCEL")
+	c.conn.answer(c, 200, "core", "")
+	l.core.respond(inv, 487)
+	l.core.expect("ACK")
+}
+
 // Core cancels an INVITE to a phone over UDP that answers neither: the CANCEL is
 // repeated, and the INVITE ends with 487.
 func TestCancelOutward(t *testing.T) {

@@ -15,7 +15,7 @@ func (e *Edge) goDown(r *record, f transport.Flow) {
 	p := &r.Data
 	p.down = f
 	r.Client.Begin(e.wheel.Now(), &e.cfg.Timing, p.method == invite, f.Protocol != transport.UDP)
-	r.Watch(f.Conn)
+	r.Watch(transaction.Down, f.Conn)
 	if err := e.send(!p.from, f, p.sent); err != nil {
 		e.unreachable(r)
 	}
@@ -26,7 +26,7 @@ func (e *Edge) goDown(r *record, f transport.Flow) {
 func (e *Edge) unreachable(r *record) {
 	p := &r.Data
 	heard := r.Client.Heard()
-	r.Unwatch()
+	r.Unwatch(transaction.Down)
 	r.Client.Fail()
 	if p.from == inside {
 		e.answer(r, errFlowGone)
@@ -42,7 +42,8 @@ func (e *Edge) unreachable(r *record) {
 	e.answer(r, errCoreDown)
 }
 
-// closed tells every request that waits for an answer from f that none will come.
+// closed tells every request that waits for an answer from f that none will come,
+// and every INVITE that came by f that nobody waits for its answer.
 func (e *Edge) closed(s side, f transport.Flow) {
 	if s == outside {
 		e.keeper.forget(f)
@@ -52,10 +53,25 @@ func (e *Edge) closed(s side, f transport.Flow) {
 		if r == nil {
 			continue
 		}
-		if r.Client.Open() && r.Data.down.Conn == f.Conn {
+		switch {
+		case r.Data.up.Conn == f.Conn:
+			e.abandoned(r)
+		case r.Client.Open() && r.Data.down.Conn == f.Conn:
 			e.unreachable(r)
 		}
 		r.Release()
+	}
+}
+
+// abandoned cancels an INVITE whose sender's connection is gone: a phone must not
+// go on ringing for it.
+func (e *Edge) abandoned(r *record) {
+	switch {
+	case !r.Server.Open():
+	case !r.Client.Open():
+		e.answer(r, errCancelled) // the relay is still being asked: nothing has gone down
+	case r.Client.Cancel(e.wheel.Now()):
+		e.sendCancel(r)
 	}
 }
 
@@ -65,6 +81,9 @@ func (e *Edge) trying(w *work, r *record) {
 		return
 	}
 	p := &r.Data
+	if p.from == outside {
+		r.Watch(transaction.Up, p.up.Conn) // core gets its answers by another connection
+	}
 	w.out = sip.Respond(w.out[:0], &w.msg, p.up.Remote, sip.Response{Code: 100})
 	p.last = append(p.last[:0], w.out...)
 	r.Server.Respond(e.wheel.Now(), 100)
@@ -147,7 +166,7 @@ func (e *Edge) expire(r *record, now wheel.Time) {
 // but INVITE would come when the phone has given up as well (RFC 4320 §4.1).
 func (e *Edge) timedOut(r *record) {
 	p := &r.Data
-	r.Unwatch()
+	r.Unwatch(transaction.Down)
 	switch {
 	case p.method == invite && r.Client.Cancelled():
 		e.answer(r, errCancelled)
@@ -164,8 +183,9 @@ func (e *Edge) timedOut(r *record) {
 // response.
 func (e *Edge) finished(r *record, code int) {
 	p := &r.Data
+	r.Unwatch(transaction.Up)
 	if !r.Client.Open() {
-		r.Unwatch()
+		r.Unwatch(transaction.Down)
 		if p.method != invite {
 			p.sent = nil
 		}

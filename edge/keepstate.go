@@ -30,13 +30,22 @@ func (k *keeper) save() {
 		return
 	}
 	k.dirty = false
-	var b bytes.Buffer
-	for _, one := range k.flows {
-		if one.flow.Protocol == transport.UDP {
-			fmt.Fprintln(&b, one.flow.Listener, one.flow.Remote, one.expires.Unix())
+	type line struct {
+		listener uint8
+		remote   netip.AddrPort
+		expires  time.Time
+	}
+	lines := make([]line, 0, len(k.flows))
+	for key, one := range k.flows {
+		if key.protocol == transport.UDP {
+			lines = append(lines, line{key.listener, key.remote, one.expires})
 		}
 	}
 	k.mu.Unlock()
+	var b bytes.Buffer // printed without the lock: REGISTERs wait for it
+	for _, l := range lines {
+		fmt.Fprintln(&b, l.listener, l.remote, l.expires.Unix())
+	}
 	if err := replaceFile(k.file, b.Bytes()); err != nil {
 		k.mu.Lock()
 		k.dirty = true

@@ -72,7 +72,7 @@ func (e *Edge) judge(w *work, r *record) bool {
 		return false
 	}
 	if !r.Client.Open() {
-		r.Unwatch()
+		r.Unwatch(transaction.Down)
 	}
 	return w.msg.Code > 100 // ours has been sent already
 }

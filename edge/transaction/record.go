@@ -25,8 +25,31 @@ type Record[T any] struct {
 	timer  wheel.Timer
 	due    wheel.Time // when timer will fire, 0 when it is not set
 
-	conn       uint64     // the connection that is watched, 0 for none
-	next, prev *Record[T] // others that watch it; guarded by table.conns.mu
+	links [2]link[T] // the connections that are watched
+}
+
+// An End is one of the two sides of a record, each with a connection to watch.
+type End uint8
+
+// The ends.
+const (
+	Up   End = iota // of the request's sender
+	Down            // of its target
+)
+
+// A link chains the records that watch one connection.
+type link[T any] struct {
+	conn       uint64     // 0 for none
+	next, prev *Record[T] // guarded by table.conns.mu
+}
+
+// linkOf is the link by which r watches conn. Its two connections differ: a
+// request does not go back where it came from.
+func (r *Record[T]) linkOf(conn uint64) *link[T] {
+	if r.links[Up].conn == conn {
+		return &r.links[Up]
+	}
+	return &r.links[Down]
 }
 
 // lockIf locks r if it is still the one nonce names.
@@ -77,7 +100,8 @@ func (r *Record[T]) end() {
 	if r.due != 0 {
 		t.wheel.Stop(&r.timer)
 	}
-	r.Unwatch()
+	r.Unwatch(Up)
+	r.Unwatch(Down)
 	r.nonce.Store(0)
 	var zero T
 	r.Data, r.Server, r.Client, r.due = zero, Server{}, Client{}, 0
@@ -107,44 +131,45 @@ type watch[T any] struct {
 	heads map[uint64]*Record[T]
 }
 
-// Watch makes r one of those that Watchers returns for conn, in place of an
-// earlier one. conn 0 is none.
-func (r *Record[T]) Watch(conn uint64) {
-	r.Unwatch()
-	if conn == 0 {
+// Watch makes r one of those that Watchers returns for conn, in place of what
+// that end watched before. conn 0 is none.
+func (r *Record[T]) Watch(e End, conn uint64) {
+	r.Unwatch(e)
+	if conn == 0 || r.links[Up].conn == conn || r.links[Down].conn == conn {
 		return
 	}
 	w := &r.table.conns
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	r.conn = conn
-	r.next, r.prev = w.heads[conn], nil
-	if r.next != nil {
-		r.next.prev = r
+	next := w.heads[conn]
+	r.links[e] = link[T]{conn: conn, next: next}
+	if next != nil {
+		next.linkOf(conn).prev = r
 	}
 	w.heads[conn] = r
 }
 
 // Unwatch undoes Watch.
-func (r *Record[T]) Unwatch() {
-	if r.conn == 0 {
+func (r *Record[T]) Unwatch(e End) {
+	l := &r.links[e]
+	if l.conn == 0 {
 		return
 	}
 	w := &r.table.conns
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch {
-	case r.prev != nil:
-		r.prev.next = r.next
-	case r.next != nil:
-		w.heads[r.conn] = r.next
+	case l.prev != nil:
+		l.prev.linkOf(l.conn).next = l.next
+	case l.next != nil:
+		w.heads[l.conn] = l.next
 	default:
-		delete(w.heads, r.conn)
+		delete(w.heads, l.conn)
 	}
-	if r.next != nil {
-		r.next.prev = r.prev
+	if l.next != nil {
+		l.next.linkOf(l.conn).prev = l.prev
 	}
-	r.next, r.prev, r.conn = nil, nil, 0
+	*l = link[T]{}
 }
 
 // Watchers returns the records that watch conn.
@@ -152,7 +177,7 @@ func (t *Table[T]) Watchers(conn uint64) []Ref {
 	t.conns.mu.Lock()
 	defer t.conns.mu.Unlock()
 	var refs []Ref
-	for r := t.conns.heads[conn]; r != nil; r = r.next {
+	for r := t.conns.heads[conn]; r != nil; r = r.linkOf(conn).next {
 		refs = append(refs, Ref{r.index, r.nonce.Load()})
 	}
 	return refs

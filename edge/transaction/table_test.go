@@ -65,7 +65,8 @@ func TestLifeOfARecord(t *testing.T) {
 		branch := r.AppendBranch(nil, 42)
 		r.Server.Begin(&timing, false, false, 0)
 		r.Client.Begin(w.Now(), &timing, false, false)
-		r.Watch(7)
+		r.Watch(transaction.Down, 7)
+		r.Watch(transaction.Up, 8)
 		r.Release()
 
 		if r, created, _ := table.Create(key); created {
@@ -87,8 +88,10 @@ func TestLifeOfARecord(t *testing.T) {
 			}
 			got.Release()
 		}
-		if refs := table.Watchers(7); len(refs) != 1 || refs[0] != ref {
-			t.Errorf("watchers of the connection: %v", refs)
+		for _, conn := range []uint64{7, 8} {
+			if refs := table.Watchers(conn); len(refs) != 1 || refs[0] != ref {
+				t.Errorf("watchers of connection %d: %v", conn, refs)
+			}
 		}
 
 		<-time.After(33 * time.Second)
@@ -98,7 +101,7 @@ func TestLifeOfARecord(t *testing.T) {
 			t.Errorf("what happened: %v", fired)
 		}
 		mu.Unlock()
-		if table.Len() != 0 || table.Find(key) != nil || table.At(ref) != nil || table.Watchers(7) != nil || w.Len() != 0 {
+		if table.Len() != 0 || table.Find(key) != nil || table.At(ref) != nil || table.Watchers(7) != nil || table.Watchers(8) != nil || w.Len() != 0 {
 			t.Errorf("after its end: %d records, %d timers", table.Len(), w.Len())
 		}
 		// Its memory serves the next one, which an old branch does not name.
@@ -172,7 +175,8 @@ func TestConcurrentLives(t *testing.T) {
 				if created {
 					r.Server.Begin(&short, j%2 == 0, j%3 == 0, 0)
 					r.Client.Begin(w.Now(), &short, j%2 == 0, j%3 == 0)
-					r.Watch(uint64(1 + j%5))
+					r.Watch(transaction.Down, uint64(1+j%5))
+					r.Watch(transaction.Up, uint64(1+(j+1)%5))
 				} else if j%4 == 0 {
 					r.Server.Respond(w.Now(), 486)
 					r.Client.Respond(w.Now(), 486)
