@@ -1,7 +1,6 @@
 package edge
 
 import (
-	"net/netip"
 	"strconv"
 	"strings"
 
@@ -104,53 +103,4 @@ func setMaxForwards(w *work) {
 	}
 	w.buf = strconv.AppendUint(w.buf[:0], hops, 10)
 	w.edit.Set(sip.MaxForwards, w.buf)
-}
-
-// natted tells whether a NAT stands between us and the sender of m: its top Via
-// or its Contact names another address than the message came from, or, over UDP,
-// another port.
-func natted(m *sip.Message, f transport.Flow) bool {
-	via, err := sip.ParseVia(m.Topmost(sip.Via))
-	if err != nil {
-		return true
-	}
-	a, ok := sip.URI{Host: via.Host, Port: via.Port}.Addr()
-	if !ok || elsewhere(a, f) {
-		return true
-	}
-	contact, ok := contactAddr(m.Topmost(sip.Contact))
-	return ok && elsewhere(contact, f)
-}
-
-func elsewhere(a netip.AddrPort, f transport.Flow) bool {
-	if a.Addr().Unmap() != f.Remote.Addr() {
-		return true
-	}
-	return f.Protocol == transport.UDP && a.Port() != f.Remote.Port()
-}
-
-// contactAddr is the address a Contact value names; ok is false when there is none to compare.
-func contactAddr(value []byte) (netip.AddrPort, bool) {
-	n, err := sip.ParseNameAddr(value)
-	if err != nil {
-		return netip.AddrPort{}, false
-	}
-	u, err := sip.ParseURI(n.URI)
-	if err != nil || u.Host == nil {
-		return netip.AddrPort{}, false
-	}
-	a, ok := u.Addr()
-	return a, ok
-}
-
-// appendSource appends the value of Lindero-Source: what core may know of where a
-// request came from.
-func (e *Edge) appendSource(dst []byte, m *sip.Message, f transport.Flow) []byte {
-	dst = f.Remote.AppendTo(dst)
-	dst = append(append(dst, ";transport="...), f.Protocol.String()...)
-	dst = append(append(dst, ";edge="...), e.cfg.Name...)
-	if natted(m, f) {
-		return append(dst, ";nat=1"...)
-	}
-	return append(dst, ";nat=0"...)
 }

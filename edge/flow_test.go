@@ -57,6 +57,31 @@ func TestSips(t *testing.T) {
 	}
 }
 
+// Behind a 1:1 NAT phones are told the public address, and come back with it.
+func TestAdvertise(t *testing.T) {
+	l := setup(t, func(_ *lab, c *edge.Config) { c.Advertise = netip.MustParseAddr("203.0.113.7") })
+	public := netip.AddrPortFrom(netip.MustParseAddr("203.0.113.7"), l.addr.UDP.Port()).String()
+	a := l.udp("phone A", "127.0.0.1")
+	path := l.path(a)
+	a.send(l.request("INVITE", "sip:102@demo.lindero.test"))
+	a.expect("100")
+	inv := l.core.expect("INVITE")
+	l.core.respond(inv, 200)
+	ok := a.expect("200")
+	ok.wants(l, "Record-Route: <sip:"+public+";transport=udp;lr>", "@"+public+";transport=udp>", "!"+l.addr.UDP.String())
+	d := dialogOf(a, ok)
+	a.send(d.request(l, "BYE", ""))
+	l.core.respond(l.core.expect("BYE"), 200)
+	a.expect("200")
+	l.core.send(l.request("MESSAGE", "sip:101@"+a.me.String(), path))
+	a.expect("MESSAGE").wants(l, "Via: SIP/2.0/UDP "+public+";branch=", "!"+l.addr.UDP.String())
+	a.send(l.request("OPTIONS", "sip:"+public))
+	a.expect("200")
+	if l.verdict("route") != 0 {
+		t.Error("our own Route was taken for a stranger's")
+	}
+}
+
 // A connection that is gone: what is asked of it fails at once, and what waited
 // for its answer does too (RFC 5626).
 func TestFlowGone(t *testing.T) {
