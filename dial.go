@@ -42,8 +42,8 @@ call), plays a tone and listens.
 
 It ends with 0 only when the call was answered, sound went both ways and what
 was expected was heard; with 1 and one line that says why not; with 2 when the
-command line makes no sense. A call expects its own tone, as an echo returns it;
---expect-tone says otherwise, and --expect-tone 0 takes any sound.`,
+command line makes no sense. Any sound will do, be it a person, a greeting or an
+echo of our own; --expect-tone asks for one tone, most of the time.`,
 		Example: `  lindero dial 600 --demo data/demo.json --as 101
   lindero dial --answer --demo data/demo.json --as 102 --tone 880
   lindero dial sip:102@demo.lindero.test --from sip:101@demo.lindero.test --password … --server 127.0.0.1:5060 --expect-tone 880`,
@@ -80,7 +80,7 @@ func (f *dialFlags) declare(cmd *cobra.Command) {
 	set.DurationVar(&f.duration, "for", talkTime, "how long to talk; with --answer the default is until the caller hangs up")
 	set.Float64Var(&f.tone, "tone", 440, "the tone we play, in Hz")
 	set.StringVar(&f.play, "play", "", "a WAV (8 kHz mono 16 bit) or raw file to play instead")
-	set.Float64Var(&f.expect, "expect-tone", 0, "the tone we must hear, in Hz; 0: any sound (default: our own, or any with --answer or --play)")
+	set.Float64Var(&f.expect, "expect-tone", 0, "the tone we must hear, in Hz; 0: any sound will do")
 	set.StringVar(&f.digits, "dtmf", "", "keys to press when answered")
 	set.StringVar(&f.record, "record", "", "write what we hear to this WAV file")
 	set.BoolVar(&f.json, "json", false, "print the report as JSON")
@@ -88,20 +88,14 @@ func (f *dialFlags) declare(cmd *cobra.Command) {
 
 // plan is what the command line asks for; its errors are the caller's mistakes.
 func (f *dialFlags) plan(ctx context.Context, args []string, given func(string) bool) (trial.Plan, error) {
-	plan := trial.Plan{Register: f.register, Answer: f.answer, For: f.duration, Tone: f.tone, Digits: f.digits}
+	plan := trial.Plan{Register: f.register, Answer: f.answer, For: f.duration, Expect: f.expect, Digits: f.digits}
 	if len(args) == 1 {
 		plan.Target = args[0]
 	}
 	if f.answer && !given("for") {
 		plan.For = 0
 	}
-	switch {
-	case given("expect-tone"):
-		plan.Expect = f.expect
-	case !f.answer && f.play == "":
-		plan.Expect = f.tone
-	}
-	for name, hz := range map[string]float64{"tone": f.tone, "expect-tone": plan.Expect} {
+	for name, hz := range map[string]float64{"tone": f.tone, "expect-tone": f.expect} {
 		if hz != 0 && (hz < 50 || hz > audio.Rate/2-50) {
 			return plan, usageError{fmt.Errorf("dial: --%s %g: a telephone carries 50 to %d Hz", name, hz, audio.Rate/2-50)}
 		}

@@ -26,14 +26,14 @@ func printResult(out io.Writer, r trial.Result) error {
 	case r.ToneShare > 0:
 		line("heard", "%g Hz, %.0f %% of the time, %.0f dB, %d gaps", r.Expected, 100*r.ToneShare, r.ToneLevel, r.ToneGaps)
 	case r.Strongest > 0:
-		line("heard", "%g Hz", r.Strongest)
+		line("heard", "%g Hz; sound %.0f %% of the time", r.Strongest, 100*r.Loud)
 	case r.Loud > 0:
 		line("heard", "sound %.0f %% of the time, no tone", 100*r.Loud)
 	default:
 		line("heard", "nothing")
 	}
 	if r.Echo {
-		line("echo after", "%.1f ms", r.RoundTripMS)
+		line("echo", "our own sound came back after %.1f ms", r.RoundTripMS)
 	}
 	if r.Digits != "" {
 		line("digits", "%s", r.Digits)

@@ -47,9 +47,10 @@ func TestDialSaysHowTheCallWent(t *testing.T) {
 		why    string // part of the error; "" for none
 	}{
 		"an echo's tone":           {hz: 440},
+		"a greeting's":             {hz: 523},
 		"the expected tone":        {hz: 880, args: []string{"--expect-tone", "880"}},
 		"any sound":                {hz: 500, args: []string{"--expect-tone", "0"}},
-		"another tone":             {hz: 880, why: "heard 880 Hz, not the expected 440 Hz"},
+		"another tone":             {hz: 880, args: []string{"--expect-tone", "440"}, why: "heard 880 Hz, not the expected 440 Hz"},
 		"no sound":                 {hz: 440, callee: phone.Config{Manners: phone.Manners{NoMedia: true}}, why: "no audio heard"},
 		"busy":                     {callee: phone.Config{Manners: phone.Manners{Busy: true}}, why: "busy (486"},
 		"no server with that name": {args: []string{"--server", "nowhere.invalid"}, why: "where is nowhere.invalid"},

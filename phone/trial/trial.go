@@ -19,7 +19,6 @@ type Plan struct {
 	Answer   bool          // wait for one call and answer it, instead of calling
 	Target   string        // whom to call
 	For      time.Duration // how long to talk; 0: until the other side hangs up
-	Tone     float64       // what we play, for the report; 0: something else
 	Expect   float64       // what we must hear, in Hz; 0: anything but silence
 	Digits   string        // sent as telephone events when answered
 }
