@@ -89,6 +89,7 @@ func (r *relay) id() string {
 type media struct {
 	relay   *relay
 	offer   bool // the request brought an offer, so responses bring answers
+	bare    bool // and no relay was asked about it, because core will refuse the request
 	callID  string
 	fromTag string // of the request that was anchored
 	toTag   string
@@ -101,13 +102,17 @@ type media struct {
 
 func (md *media) relayID() string { return md.relay.id() }
 
-// offered tells whether the request m brings an SDP that a relay must anchor.
+// offered tells whether the request m brings an SDP that a relay must anchor. A
+// call that comes from outside without credentials is going to be challenged:
+// strangers get no ports, and phones get them with their second try.
 func (md *media) offered(m *sip.Message, p *passage) bool {
 	switch p.method {
 	case invite, update, prack:
 		md.offer = len(m.Body) > 0 && hasSDP(m)
 	}
-	return md.offer
+	md.bare = md.offer && p.early && p.from == outside &&
+		m.Index(sip.ProxyAuthorization) < 0 && m.Index(sip.Authorization) < 0
+	return md.offer && !md.bare
 }
 
 // answered tells whether the response m does.
@@ -117,6 +122,9 @@ func (md *media) answered(m *sip.Message, p *passage) bool {
 	}
 	return hasSDP(m)
 }
+
+// errBare is what core's answer to an offer meets that no relay holds.
+var errBare = errors.New("edge: a call without credentials was answered")
 
 var mediaSeed = maphash.MakeSeed()
 
@@ -233,6 +241,9 @@ func anchorable(text []byte) error {
 func (e *Edge) anchorResponse(w *work, r *record) {
 	p, m := &r.Data, &w.msg
 	text, err := findSDP(m)
+	if err == nil && p.media.bare {
+		err = errBare
+	}
 	if err != nil {
 		e.notAnchored(w, r, err)
 		return

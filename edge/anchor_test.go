@@ -233,6 +233,36 @@ func TestMultipart(t *testing.T) {
 	inv.wants(l, "--b-1\r\nContent-Type: text/plain\r\n\r\nhello\r\n--b-1\r\ncontent-type: application/SDP\r\nX: y\r\n\r\nv=0", relayInside, "\r\n--b-1--\r\n", "!192.168.1.10")
 }
 
+// A call without credentials is challenged, so it costs no ports. Should core
+// answer it all the same, nobody could hear anything, and it ends at once.
+func TestOffersOfStrangersAreNotAnchored(t *testing.T) {
+	l := setup(t, nil)
+	a := l.udp("phone A", "127.0.0.1")
+	invite := func() *msg {
+		text := l.request("INVITE", "sip:102@demo.lindero.test", "-Proxy-Authorization", sdpBody("192.168.1.10", 4000))
+		a.send(text)
+		a.expect("100")
+		inv := l.core.expect("INVITE")
+		inv.wants(l, "192.168.1.10")
+		return inv
+	}
+	l.core.respond(invite(), 407)
+	a.expect("407")
+	l.core.expect("ACK")
+
+	l.core.respond(invite(), 200, session("10.77.0.7", 7000))
+	a.expect("503").wants(l, "!10.77", "!v=0")
+	l.core.expect("ACK")
+	bye := l.core.expect("BYE")
+	bye.conn.answer(bye, 200, "", "")
+
+	select {
+	case c := <-l.relay.seen:
+		t.Errorf("the relay was asked to %s", c.Name)
+	default:
+	}
+}
+
 // An answer that no relay takes is not passed on. Early, only its body is lost; a
 // 2xx ends as it would if its caller hung up at once.
 func TestAnswerThatIsRefused(t *testing.T) {

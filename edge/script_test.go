@@ -59,6 +59,9 @@ func (d *dialog) request(l *lab, method string, body string, extra ...string) st
 	return b.String() + "\n" + body
 }
 
+// credentials are of no use to anybody but as a sign that there are some.
+const credentials = `Proxy-Authorization: Digest username="101", realm="demo.lindero.test", nonce="n", uri="sip:102@demo.lindero.test", response="r"`
+
 // request is a request out of any dialog, with what such a request must have. A
 // line of the name of one that is there replaces it; "-Name" takes it away; a
 // line that begins with a line feed is an SDP body.
@@ -72,6 +75,9 @@ func (l *lab) request(method, uri string, lines ...string) string {
 		fmt.Sprintf("Call-ID: test%d", n),
 		"CSeq: 1 " + method,
 		"Contact: <sip:101@$me>",
+	}
+	if method == "INVITE" { // without credentials no relay is asked
+		list = append(list, credentials)
 	}
 	body := ""
 	for _, line := range lines {
