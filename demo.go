@@ -32,10 +32,10 @@ type demoSheet struct {
 type demoAccount = core.DemoUser
 
 // ensureDemo returns the demo's accounts: new ones on an empty database, else
-// those of an earlier start. When their sheet was lost, which may happen to a
+// those of an earlier start. sip is where phones reach the edge now. When their sheet was lost, which may happen to a
 // process that is killed while it seeds, the demo's users get new passwords. It
 // returns nil when the database has tenants but no demo among them.
-func (d *dataDir) ensureDemo(ctx context.Context, database string) (*demoSheet, error) {
+func (d *dataDir) ensureDemo(ctx context.Context, database string, sip netip.AddrPort) (*demoSheet, error) {
 	s, err := store.Open(ctx, database)
 	if err != nil {
 		return nil, err
@@ -46,7 +46,7 @@ func (d *dataDir) ensureDemo(ctx context.Context, database string) (*demoSheet, 
 		text, readErr := os.ReadFile(d.file("demo.json"))
 		switch {
 		case readErr == nil:
-			return d.readSheet(text)
+			return d.readSheet(text, sip)
 		case !errors.Is(readErr, fs.ErrNotExist):
 			return nil, fmt.Errorf("reading the demo's accounts: %w", readErr)
 		}
@@ -57,16 +57,21 @@ func (d *dataDir) ensureDemo(ctx context.Context, database string) (*demoSheet, 
 	if err != nil {
 		return nil, err
 	}
-	sheet := &demoSheet{Domain: demo.Domain, Users: demo.Users, Echo: demo.Echo, Greeting: demo.Greeting}
+	sheet := &demoSheet{Domain: demo.Domain, Edge: sip.String(), Users: demo.Users, Echo: demo.Echo, Greeting: demo.Greeting}
 	return sheet, d.writeSheet(sheet)
 }
 
-func (d *dataDir) readSheet(text []byte) (*demoSheet, error) {
+// readSheet takes the sheet of an earlier start and brings it up to date.
+func (d *dataDir) readSheet(text []byte, sip netip.AddrPort) (*demoSheet, error) {
 	var sheet demoSheet
 	if err := json.Unmarshal(text, &sheet); err != nil {
 		return nil, fmt.Errorf("reading %s: %w; remove it to give the demo's users new passwords", d.file("demo.json"), err)
 	}
-	return &sheet, nil
+	if sheet.Edge == sip.String() {
+		return &sheet, nil
+	}
+	sheet.Edge = sip.String()
+	return &sheet, d.writeSheet(&sheet)
 }
 
 func (d *dataDir) writeSheet(sheet *demoSheet) error {
@@ -77,25 +82,24 @@ func (d *dataDir) writeSheet(sheet *demoSheet) error {
 	return writeWhole(d.file("demo.json"), append(text, '\n'))
 }
 
-// announce brings the sheet up to date with where the edge really is and tells a
-// person how to make the first call.
-func (d *dataDir) announce(out io.Writer, sheet *demoSheet, at edge.Addresses, advertise netip.Addr) error {
-	sip, sips := at.UDP, at.TLS
+// toldPhones is where phones reach the edge, in the clear and by TLS, when it
+// is bound to at.
+func toldPhones(at edge.Addresses, advertise netip.Addr) (sip, sips netip.AddrPort) {
+	sip, sips = at.UDP, at.TLS
 	if advertise.IsValid() {
 		sip = netip.AddrPortFrom(advertise, sip.Port())
 		if sips.IsValid() {
 			sips = netip.AddrPortFrom(advertise, sips.Port())
 		}
 	}
+	return sip, sips
+}
+
+// announce tells a person how to make the first call.
+func (d *dataDir) announce(out io.Writer, sheet *demoSheet, sip, sips netip.AddrPort) error {
 	if sheet == nil {
-		fmt.Fprintf(out, "lindero serves SIP at %v (UDP, TCP). Ctrl-C ends it.\n", sip)
-		return nil
-	}
-	if sheet.Edge != sip.String() {
-		sheet.Edge = sip.String()
-		if err := d.writeSheet(sheet); err != nil {
-			return err
-		}
+		_, err := fmt.Fprintf(out, "lindero serves SIP at %v (UDP, TCP). Ctrl-C ends it.\n", sip)
+		return err
 	}
 	w := tabwriter.NewWriter(out, 0, 8, 3, ' ', 0)
 	fmt.Fprintf(w, "\nlindero serves SIP. Two accounts to try it with:\n\n")

@@ -36,7 +36,7 @@ func newDialCommand() *cobra.Command {
 	var f dialFlags
 	cmd := &cobra.Command{
 		Use:   "dial [sip:NUMBER@DOMAIN]",
-		Short: "place a real test call, or answer one, and judge the audio",
+		Short: "Place a real test call, or answer one, and judge the audio",
 		Long: `dial is a telephone: it calls (or with --answer registers and waits for one
 call), plays a tone and listens.
 

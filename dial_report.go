@@ -52,21 +52,21 @@ func terminal(w io.Writer) bool {
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
-// liveLine shows progress in one line that is written over; where it cannot be,
-// it shows each new state once.
+// liveLine shows progress in one line that is written over. Where it cannot be,
+// it says only when to call, which whoever runs two of us must know.
 func liveLine(w io.Writer) func(trial.Progress) {
-	over, last := terminal(w), ""
+	over := terminal(w)
 	return func(p trial.Progress) {
 		switch {
-		case over && p.Talked > 0:
+		case !over && p.State == trial.Waiting:
+			fmt.Fprintln(w, p.State)
+		case !over:
+		case p.Talked > 0:
 			fmt.Fprintf(w, "\r\x1b[K%s %4.1f s, %d packets sent, %d received, %d lost, jitter %.1f ms", p.State,
 				p.Talked.Seconds(), p.Report.Sent, p.Report.Received, p.Report.Lost, float64(p.Report.Jitter)/float64(time.Millisecond))
-		case over:
+		default:
 			fmt.Fprintf(w, "\r\x1b[K%s …", p.State)
-		case p.State != last:
-			fmt.Fprintln(w, p.State)
 		}
-		last = p.State
 	}
 }
 

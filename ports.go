@@ -47,6 +47,9 @@ func explainListen(err error, settings []setting) error {
 		if h := holder(op.Net, at); h != "" {
 			who = h
 		}
+		if strings.HasSuffix(who, "(lindero)") {
+			change += "\nlindero up --help shows how two run side by side"
+		}
 		return fmt.Errorf("%w\n%s port %v is taken by %s%s", err, strings.ToUpper(op.Net[:3]), at, who, change)
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
 		return fmt.Errorf("%w\n%v is not an address of this machine%s", err, at.Addr(), change)

@@ -92,6 +92,12 @@ accounts; later starts keep what is there.
 A file given by --config has "role: up", the flags as keys (with _ for -; the flag
 --core is the key core_sip), and under edge, relay and core whatever those roles'
 own files may say. Flags win over the file.`,
+		Example: `  lindero up
+  lindero up --sip 192.0.2.1:5060 --sips 192.0.2.1:5061    for the phones of a network
+
+  A second one beside the first:
+  lindero up --data data2 --sip 127.0.0.2:5060 --sips 127.0.0.2:5061 --inside 127.0.0.2:5065 \
+    --core 127.0.0.2:5070 --ng 127.0.0.2:2223 --metrics 127.0.0.2:9464 --voice-ports 41000-41999`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var text []byte
@@ -109,6 +115,9 @@ own files may say. Flags win over the file.`,
 		},
 	}
 	shown.flags(cmd)
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
+		return fmt.Errorf("up: %w\naddresses look like 127.0.0.1:5060, port ranges like 30000-39999; lindero up --help has all flags", err)
+	})
 	cmd.Flags().StringVar(&path, "config", "", "`file` with these settings and more")
 	return cmd
 }
@@ -187,22 +196,32 @@ func (f *upFile) Validate() error {
 	if f.Up.Data == "" {
 		fail("data: required")
 	}
+	told := map[string]bool{} // the roles find the same faults again
 	if f.Up.SIP.Addr().IsUnspecified() && !f.Up.Advertise.IsValid() {
-		fail("advertise: required when sip is %v: phones must be told one address", f.Up.SIP)
+		fail("advertise: required when sip is %v: phones must be told one address (flag --advertise)", f.Up.SIP)
+		told["edge.advertise"] = true
 	}
 	if f.Up.SIP.Addr().IsUnspecified() && !f.Up.Media.IsValid() {
-		fail("media: required when sip is %v: the relay sends from one address", f.Up.SIP)
+		fail("media: required when sip is %v: the relay sends from one address (flag --media)", f.Up.SIP)
+		told["relay.external"] = true
 	}
-	return errors.Join(append(errs,
-		prefixed("edge.", f.Edge.Validate()), prefixed("relay.", f.Relay.Validate()), prefixed("core.", f.Core.Validate()))...)
+	return errors.Join(append(errs, prefixed("edge.", f.Edge.Validate(), told),
+		prefixed("relay.", f.Relay.Validate(), told), prefixed("core.", f.Core.Validate(), told))...)
 }
 
-// prefixed puts prefix before every line of err.
-func prefixed(prefix string, err error) error {
+// prefixed puts prefix before every line of err, and drops what was told already.
+func prefixed(prefix string, err error, told map[string]bool) error {
 	if err == nil {
 		return nil
 	}
-	return errors.New(prefix + strings.ReplaceAll(err.Error(), "\n", "\n"+prefix))
+	var lines []error
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		path, _, _ := strings.Cut(prefix+line, ":")
+		if !told[path] {
+			lines = append(lines, errors.New(prefix+line))
+		}
+	}
+	return errors.Join(lines...)
 }
 
 // run serves until the command's context ends.
@@ -216,17 +235,20 @@ func (f *upFile) run(cmd *cobra.Command) error {
 	if err := dir.ensureCertificate(f.Up.SIP.Addr(), f.Up.Advertise); err != nil {
 		return err
 	}
-	demo, err := dir.ensureDemo(ctx, f.Core.Database)
-	if err != nil {
-		return err
-	}
 	var border *edge.Edge
+	var demo *demoSheet
 	build := func(reg prometheus.Registerer) (parts []part, err error) {
-		parts, border, err = f.build(log, reg)
+		if parts, border, err = f.build(log, reg); err != nil {
+			return nil, err
+		}
+		// Only now: a start that fails for want of a port leaves no accounts behind.
+		sip, _ := toldPhones(border.Addresses(), f.Up.Advertise)
+		demo, err = dir.ensureDemo(ctx, f.Core.Database, sip)
 		return parts, err
 	}
 	return serveRoles(ctx, log, f.Process.Metrics, settingsOf(f, upName), build, func() {
-		if err := dir.announce(cmd.OutOrStdout(), demo, border.Addresses(), f.Up.Advertise); err != nil {
+		sip, sips := toldPhones(border.Addresses(), f.Up.Advertise)
+		if err := dir.announce(cmd.OutOrStdout(), demo, sip, sips); err != nil {
 			log.Error("announcing the demo", "err", err)
 		}
 	})

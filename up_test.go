@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/tls"
 	"errors"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -131,23 +132,30 @@ func TestTheDemoIsSeededOnceAndRepaired(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer d.close()
-	database := "sqlite:" + d.file("lindero.db")
-	first, err := d.ensureDemo(t.Context(), database)
+	database, at := "sqlite:"+d.file("lindero.db"), netip.MustParseAddrPort("192.0.2.1:5060")
+	first, err := d.ensureDemo(t.Context(), database, at)
 	if err != nil {
 		t.Fatal(err)
 	}
-	second, err := d.ensureDemo(t.Context(), database)
+	if first.Edge != at.String() {
+		t.Errorf("the sheet says that the edge is at %q", first.Edge)
+	}
+	at = netip.MustParseAddrPort("192.0.2.1:5080") // it moves
+	second, err := d.ensureDemo(t.Context(), database, at)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if first.Users[0] != second.Users[0] || len(second.Users) != 2 {
 		t.Errorf("the accounts were %v and are %v", first.Users, second.Users)
 	}
+	if text, err := os.ReadFile(d.file("demo.json")); err != nil || second.Edge != at.String() || !strings.Contains(string(text), at.String()) {
+		t.Errorf("the edge moved to %v, %v and the sheet says %s", at, err, text)
+	}
 	// Killed between the seed and the sheet: the passwords are lost, the demo is not.
 	if err := os.Remove(d.file("demo.json")); err != nil {
 		t.Fatal(err)
 	}
-	third, err := d.ensureDemo(t.Context(), database)
+	third, err := d.ensureDemo(t.Context(), database, at)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -157,7 +165,7 @@ func TestTheDemoIsSeededOnceAndRepaired(t *testing.T) {
 	if err := os.WriteFile(d.file("demo.json"), []byte("{"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := d.ensureDemo(t.Context(), database); err == nil || !strings.Contains(err.Error(), "demo.json") {
+	if _, err := d.ensureDemo(t.Context(), database, at); err == nil || !strings.Contains(err.Error(), "demo.json") {
 		t.Errorf("half a sheet was read: %v", err)
 	}
 }
@@ -176,6 +184,42 @@ func TestEveryAddressHasAFlagThatChangesIt(t *testing.T) {
 	// A flag that is defined and not listed would be ignored.
 	if n := strings.Count(flags.FlagUsages(), "      --"); n != len(upFlags) {
 		t.Errorf("%d flags are defined and %d are read", n, len(upFlags))
+	}
+}
+
+// freePort is an address on which nobody listens now.
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// A first start that cannot have its ports leaves no accounts that nobody was told.
+func TestAStartWithoutItsPortsSeedsNothing(t *testing.T) {
+	taken, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	data := t.TempDir()
+	_, err = lindero(t, "up", "--data", data, "--metrics", "off", "--sips", "",
+		"--inside", "127.0.0.1:0", "--core", freePort(t), "--ng", freePort(t), "--sip", taken.LocalAddr().String())
+	if err == nil || !strings.Contains(err.Error(), "--sip") {
+		t.Errorf("a start on a port in use: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(data, "demo.json")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("demo.json: %v", err)
+	}
+}
+
+func TestBoundEverywhereIsToldOnce(t *testing.T) {
+	_, err := readUp("", nil, given(t, "--sip", "0.0.0.0:5060"))
+	if err == nil || strings.Count(err.Error(), "\n") != 1 || !strings.Contains(err.Error(), "--advertise") || !strings.Contains(err.Error(), "--media") {
+		t.Errorf("got %v, want two lines that name the flags", err)
 	}
 }
 

@@ -25,10 +25,13 @@ type Plan struct {
 
 // A Progress is what is shown while a trial goes on.
 type Progress struct {
-	State  string // registering, calling, ringing, waiting, talking
+	State  string // registering, calling, ringing, Waiting, talking
 	Talked time.Duration
 	Report phone.Report
 }
+
+// Waiting is the State of a trial that can be called.
+const Waiting = "waiting for a call"
 
 const (
 	expires   = 5 * time.Minute
@@ -94,7 +97,7 @@ func (t *trial) run(ctx context.Context) Result {
 // call is the call, made or answered.
 func (t *trial) call(ctx context.Context) (*phone.Call, error) {
 	if t.plan.Answer {
-		t.show(Progress{State: "waiting for a call"})
+		t.show(Progress{State: Waiting})
 		select {
 		case c := <-t.phone.Incoming():
 			return c, c.Answer(ctx)
