@@ -75,10 +75,8 @@ func (t *Tenant) DeleteBinding(ctx context.Context, b tenancy.Binding) error {
 // ChangeBindings does all of c to the bindings of terminal or, with an error,
 // nothing (RFC 3261 §10.3 step 7). The Terminal of the bindings in c is ignored.
 func (t *Tenant) ChangeBindings(ctx context.Context, terminal tenancy.TerminalID, c tenancy.BindingChange) error {
-	if len(c.Put) == 1 && len(c.Drop) == 0 && !c.Tidy {
-		b := c.Put[0]
-		b.Terminal = terminal
-		return t.SaveBinding(ctx, b)
+	if len(c.Put) == 1 && len(c.Drop) == 0 {
+		return t.changeOne(ctx, terminal, c)
 	}
 	err := t.s.write.tx(ctx, func(tx *sql.Tx) error { return t.changeBindings(ctx, tx, terminal, c) })
 	if err != nil {
@@ -87,11 +85,24 @@ func (t *Tenant) ChangeBindings(ctx context.Context, terminal tenancy.TerminalID
 	return nil
 }
 
+// changeOne is ChangeBindings for what nearly every REGISTER does. It needs no
+// transaction: what has expired is nobody's, whatever becomes of the rest.
+func (t *Tenant) changeOne(ctx context.Context, terminal tenancy.TerminalID, c tenancy.BindingChange) error {
+	if c.Tidy {
+		if _, err := t.s.write.exec(ctx, tidyBindings, t.id, terminal, time.Now().UnixMicro()); err != nil {
+			return fmt.Errorf("store: change bindings: %w", err)
+		}
+	}
+	b := c.Put[0]
+	b.Terminal = terminal
+	return t.SaveBinding(ctx, b)
+}
+
+const tidyBindings = `DELETE FROM bindings WHERE company_id = $1 AND terminal_id = $2 AND expires <= $3`
+
 func (t *Tenant) changeBindings(ctx context.Context, tx *sql.Tx, terminal tenancy.TerminalID, c tenancy.BindingChange) error {
 	if c.Tidy {
-		_, err := tx.ExecContext(ctx, `DELETE FROM bindings WHERE company_id = $1 AND terminal_id = $2 AND expires <= $3`,
-			t.id, terminal, time.Now().UnixMicro())
-		if err != nil {
+		if _, err := tx.ExecContext(ctx, tidyBindings, t.id, terminal, time.Now().UnixMicro()); err != nil {
 			return err
 		}
 	}

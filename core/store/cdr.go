@@ -12,26 +12,24 @@ import (
 // WriteCDR keeps the record of a call. It may be called again with the same ID:
 // the first record stays. A company that does not exist is tenancy.ErrNotFound.
 func (t *Tenant) WriteCDR(ctx context.Context, c tenancy.CDR) error {
-	err := t.s.write.tx(ctx, func(tx *sql.Tx) error { return t.writeCDR(ctx, tx, c) })
+	n, err := t.s.write.exec(ctx, insertCDR, t.id, clean(c.ID), nullID(c.CallerUser), nullID(c.CalleeUser), clean(c.From), clean(c.To),
+		clean(c.CallID), c.Start.UnixMicro(), nullTime(c.Answer), c.End.UnixMicro(), string(c.Verdict), c.Code, c.HungUpBy, clean(c.Reason))
+	if err == nil && n == 0 { // it is there already, or the company is not
+		_, err = t.Company(ctx)
+	}
 	if err != nil {
 		return fmt.Errorf("store: write cdr: %w", err)
 	}
 	return nil
 }
 
-func (t *Tenant) writeCDR(ctx context.Context, tx *sql.Tx, c tenancy.CDR) error {
-	var brand tenancy.BrandID
-	err := tx.QueryRowContext(ctx, `SELECT brand_id FROM companies WHERE id = $1`, t.id).Scan(&brand)
-	if err != nil {
-		return found(err)
-	}
-	_, err = tx.ExecContext(ctx, `INSERT INTO cdrs (brand_id, company_id, id, caller_user, callee_user, from_number, to_number,
-			call_id, started, answered, ended, verdict, code, hung_up_by, reason)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) ON CONFLICT (company_id, id) DO NOTHING`,
-		brand, t.id, clean(c.ID), nullID(c.CallerUser), nullID(c.CalleeUser), clean(c.From), clean(c.To),
-		clean(c.CallID), c.Start.UnixMicro(), nullTime(c.Answer), c.End.UnixMicro(), string(c.Verdict), c.Code, c.HungUpBy, clean(c.Reason))
-	return err
-}
+// The brand is that of the company's row.
+const insertCDR = `INSERT INTO cdrs (brand_id, company_id, id, caller_user, callee_user, from_number, to_number,
+		call_id, started, answered, ended, verdict, code, hung_up_by, reason)
+	SELECT brand_id, id, $2, CAST($3 AS BIGINT), CAST($4 AS BIGINT), $5, $6, $7, CAST($8 AS BIGINT), CAST($9 AS BIGINT),
+		CAST($10 AS BIGINT), $11, CAST($12 AS BIGINT), $13, $14
+	FROM companies WHERE id = $1
+	ON CONFLICT (company_id, id) DO NOTHING`
 
 // CDRs are the last records, newest first, at most limit.
 func (t *Tenant) CDRs(ctx context.Context, limit int) ([]tenancy.CDR, error) {
