@@ -127,7 +127,10 @@ func (d *configDecoder) text(n *yaml.Node, into encoding.TextUnmarshaler, path s
 		d.fault(n, path, "wants one value, not %s", kindOf(n))
 		return
 	}
-	if err := into.UnmarshalText([]byte(n.Value)); err != nil {
+	err := into.UnmarshalText([]byte(n.Value))
+	if word := wordForText(into); err != nil && word != "" {
+		d.fault(n, path, "%q is not %s", n.Value, word)
+	} else if err != nil {
 		d.fault(n, path, "%q: %v", n.Value, err)
 	}
 }

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"log/slog"
 	"maps"
+	"net/netip"
 	"reflect"
 	"slices"
 	"time"
@@ -37,6 +39,21 @@ func wordFor(t reflect.Type) string {
 		return "a number"
 	default:
 		return "a text"
+	}
+}
+
+// wordForText is wordFor what is written as text and whose own errors speak to
+// programmers; "" for others.
+func wordForText(v any) string {
+	switch v.(type) {
+	case *netip.AddrPort:
+		return "an IP address and a port, such as 127.0.0.1:5060"
+	case *netip.Addr:
+		return "an IP address"
+	case *slog.Level:
+		return "debug, info, warn or error"
+	default:
+		return ""
 	}
 }
 

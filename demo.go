@@ -111,7 +111,7 @@ func (d *dataDir) announce(out io.Writer, sheet *demoSheet, sip, sips netip.Addr
 	fmt.Fprintf(w, "  domain, realm\t%s\n", sheet.Domain)
 	fmt.Fprintf(w, "  server, outbound proxy\t%v\tUDP or TCP\n", sip)
 	if sips.IsValid() {
-		fmt.Fprintf(w, "  \t%v\tTLS; the certificate is %s\n", sips, d.file("tls.crt"))
+		fmt.Fprintf(w, "  \t%v\tTLS; certificate %s\n", sips, d.file("tls.crt"))
 	}
 	fmt.Fprintf(w, "\nThen dial\n\n")
 	for _, u := range sheet.Users {
@@ -119,6 +119,6 @@ func (d *dataDir) announce(out io.Writer, sheet *demoSheet, sip, sips netip.Addr
 	}
 	fmt.Fprintf(w, "  %s\tan echo: hear yourself\n", sheet.Echo)
 	fmt.Fprintf(w, "  %s\ta spoken greeting\n", sheet.Greeting)
-	fmt.Fprintf(w, "\nThe accounts are in %s too. Ctrl-C ends it; a second start keeps everything.\n\n", d.file("demo.json"))
+	fmt.Fprintf(w, "\nThe accounts are in %s too.\nCtrl-C ends it; a second start keeps everything.\n\n", d.file("demo.json"))
 	return w.Flush()
 }

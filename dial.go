@@ -48,7 +48,7 @@ echo of our own; --expect-tone asks for one tone, most of the time.`,
   lindero dial --answer --demo data/demo.json --as 102 --tone 880
   lindero dial sip:102@demo.lindero.test --from sip:101@demo.lindero.test --password … --server 127.0.0.1:5060 --expect-tone 880`,
 		Args: func(_ *cobra.Command, args []string) error {
-			if f.answer == (len(args) == 1) || len(args) > 1 {
+			if f.answer == (len(args) == 1) || len(args) > 1 || len(args) == 1 && args[0] == "" {
 				return usageError{errors.New("dial: give one number to call, or --answer to wait for a call")}
 			}
 			return nil
@@ -77,7 +77,7 @@ func (f *dialFlags) declare(cmd *cobra.Command) {
 	set.StringVar(&f.as, "as", "101", "which of the demo's users to be")
 	set.BoolVar(&f.register, "register", false, "register before the call")
 	set.BoolVar(&f.answer, "answer", false, "register, wait for one call and answer it")
-	set.DurationVar(&f.duration, "for", talkTime, "how long to talk; with --answer the default is until the caller hangs up")
+	set.DurationVar(&f.duration, "for", talkTime, "how long to talk; 0, the default with --answer: until the other side hangs up")
 	set.Float64Var(&f.tone, "tone", 440, "the tone we play, in Hz")
 	set.StringVar(&f.play, "play", "", "a WAV (8 kHz mono 16 bit) or raw file to play instead")
 	set.Float64Var(&f.expect, "expect-tone", 0, "the tone we must hear, in Hz; 0: any sound will do")
@@ -94,6 +94,9 @@ func (f *dialFlags) plan(ctx context.Context, args []string, given func(string) 
 	}
 	if f.answer && !given("for") {
 		plan.For = 0
+	}
+	if f.duration < 0 {
+		return plan, usageError{fmt.Errorf("dial: --for %v: must not be negative", f.duration)}
 	}
 	for name, hz := range map[string]float64{"tone": f.tone, "expect-tone": f.expect} {
 		if hz != 0 && (hz < 50 || hz > audio.Rate/2-50) {

@@ -135,7 +135,7 @@ func resolve(ctx context.Context, server string, proto transport.Protocol) (neti
 	}
 	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 	if err != nil {
-		return netip.AddrPort{}, fmt.Errorf("--server: where is %s? %w", host, err)
+		return netip.AddrPort{}, fmt.Errorf("where is %s? %w; --server says it", host, err)
 	}
 	return netip.AddrPortFrom(addrs[0].Unmap(), uint16(n)), nil
 }

@@ -129,6 +129,7 @@ func TestDialUsage(t *testing.T) {
 		"dial 1 --from sip:101@example.test --play /does/not/exist.wav",
 		"dial 1 --demo /does/not/exist.json",
 		"dial 1 --for long",
+		"dial 1 --for -1s --from sip:101@example.test --server 127.0.0.1",
 	} {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		err := run(ctx, strings.Fields(line), new(bytes.Buffer), new(bytes.Buffer))

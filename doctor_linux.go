@@ -95,7 +95,7 @@ func examineXDP(v struct{ major, minor int }) finding {
 		if len(generic) > 0 {
 			f.found += "; generic on " + strings.Join(generic, ", ")
 		}
-		f.means = "judged by driver names; this version does not use XDP yet"
+		f.means = "by driver names; this version does not use XDP yet"
 	}
 	if _, err := os.Stat("/sys/fs/bpf"); err != nil {
 		f.means += "; /sys/fs/bpf is not mounted, so nothing could be pinned across restarts"
@@ -137,7 +137,7 @@ func examinePorts() []finding {
 	for _, w := range wanted {
 		f := finding{w.what, good, w.network + " " + w.at.String() + " is free", ""}
 		if err := tryListen(w.network, w.at.String()); err != nil {
-			f.state, f.found, f.means = wrong, err.Error(), "stop what has it, or choose another address; lindero up --help names the flags"
+			f.state, f.found, f.means = wrong, err.Error(), "stop it, or choose another: lindero up --help"
 			if who := holder(w.network, w.at); who != "" {
 				f.found = fmt.Sprintf("%s %v is taken by %s", w.network, w.at, who)
 			}
@@ -197,7 +197,7 @@ func examineOpenFiles() finding {
 	f := finding{"open files", good, fmt.Sprintf("up to %d", limit.Max), ""}
 	if limit.Max < wanted {
 		f.state = less
-		f.means = fmt.Sprintf("enough for about %d calls at once; raise with ulimit -Hn or LimitNOFILE= of systemd", limit.Max/10)
+		f.means = fmt.Sprintf("for about %d calls; more: ulimit -Hn, LimitNOFILE=", limit.Max/10)
 	}
 	return f
 }

@@ -136,6 +136,7 @@ func (s *Session) take(from netip.AddrPort, h rtp.Header, payload []byte) []byte
 	}
 	s.learned = from
 	if int(h.PayloadType) == st.event {
+		s.echo.seq-- // keys are not echoed, and must not look like a loss
 		ev, ok := rtp.ParseEvent(payload)
 		if !ok {
 			return nil

@@ -202,6 +202,28 @@ func TestEchoOfNewSource(t *testing.T) {
 	}
 }
 
+// Keys are not echoed; what misses them has not lost a packet.
+func TestKeysInAnEchoAreNoLoss(t *testing.T) {
+	e := engine(t, 42200, 42299)
+	s, err := e.Open(voice.Echo, voice.Events{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	c := newCaller(t)
+	c.connect(s, c.offer("0 101", events))
+	c.send(0, tone(0, 440, rtp.EncodePCMU))
+	first, _, _ := c.receive(time.Second)
+	for range 3 {
+		c.send(101, []byte{5, 10, 0, 160})
+	}
+	c.send(0, tone(160, 440, rtp.EncodePCMU))
+	second, _, ok := c.receive(time.Second)
+	if !ok || second.PayloadType != 0 || second.Sequence != first.Sequence+1 {
+		t.Errorf("after %+v came %+v", first, second)
+	}
+}
+
 // TestStrangersAreNotHeard has packets from another address, and of another kind.
 func TestStrangersAreNotHeard(t *testing.T) {
 	e := engine(t, 42200, 42299)

@@ -74,7 +74,7 @@ func (t *trial) run(ctx context.Context) Result {
 	if t.plan.Register || t.plan.Answer && t.plan.Phone.Server.IsValid() {
 		t.show(Progress{State: "registering"})
 		if err := t.phone.Register(ctx, expires); err != nil {
-			return Result{Why: explain(err)}
+			return Result{Why: t.explain(err)}
 		}
 		defer func() {
 			bye, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
@@ -84,7 +84,7 @@ func (t *trial) run(ctx context.Context) Result {
 	}
 	call, err := t.call(ctx)
 	if err != nil {
-		return Result{Why: explain(err)}
+		return Result{Why: t.explain(err)}
 	}
 	talked, err := t.talk(ctx, call)
 	result := t.judge(call, talked)
@@ -153,7 +153,7 @@ func (t *trial) talk(ctx context.Context, call *phone.Call) (talked time.Duratio
 }
 
 // explain says in one line why a call did not come to be.
-func explain(err error) string {
+func (t *trial) explain(err error) string {
 	var f *phone.Failure
 	if !errors.As(err, &f) {
 		if errors.Is(err, context.Canceled) {
@@ -166,6 +166,9 @@ func explain(err error) string {
 	}
 	if f.Local {
 		return f.Reason
+	}
+	if (f.Code == 401 || f.Code == 407) && t.plan.Phone.Password == "" {
+		return "the server wants a password, and none was given"
 	}
 	said := fmt.Sprintf(" (%d %s)", f.Code, f.Reason)
 	if words, ok := map[int]string{
