@@ -42,8 +42,8 @@ call), plays a tone and listens.
 
 It ends with 0 only when the call was answered, sound went both ways and what
 was expected was heard; with 1 and one line that says why not; with 2 when the
-command line makes no sense. Any sound will do, be it a person, a greeting or an
-echo of our own; --expect-tone asks for one tone, most of the time.`,
+command line makes no sense. Any sound that lasts will do, be it a person, a greeting or
+an echo of our own; --expect-tone asks for one tone, most of the time.`,
 		Example: `  lindero dial 600 --demo data/demo.json --as 101
   lindero dial --answer --demo data/demo.json --as 102 --tone 880
   lindero dial sip:102@demo.lindero.test --from sip:101@demo.lindero.test --password … --server 127.0.0.1:5060 --expect-tone 880`,

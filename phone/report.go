@@ -17,6 +17,7 @@ type Report struct {
 	Foreign    uint64 // datagrams that were not sound we agreed on
 	Jitter     time.Duration
 	Length     time.Duration   // from the first sound heard to the end
+	Mute       time.Duration   // the part at its end in which nothing came any more
 	Loud       float64         // part of it that was not silence, 0 to 1
 	Tones      []audio.Verdict // of the frequencies asked about, in their order
 	Strongest  float64         // Hz; 0 when there was no tone
@@ -61,6 +62,7 @@ func (m *Media) Report(hz ...float64) Report {
 	m.mu.Lock()
 	r, samples := m.counts(), m.recording()
 	r.Length = time.Duration(len(samples)) * time.Second / audio.Rate
+	r.Mute = time.Duration(len(samples)-m.heard.last()) * time.Second / audio.Rate
 	spoken := m.heard.withoutKeys(samples)
 	began, heard := m.begun, m.heard.begun
 	marked, _ := m.sound.(*audio.Marked)

@@ -41,6 +41,15 @@ func (l *timeline) key(h rtp.Header, lasted uint16) {
 	}
 }
 
+// last is where the sound, or a key, that came last ends.
+func (l *timeline) last() int {
+	end := len(l.samples)
+	if n := len(l.keys); n > 0 {
+		end = max(end, l.keys[n-1].to)
+	}
+	return end
+}
+
 // withoutKeys is samples without the time in which keys were pressed.
 func (l *timeline) withoutKeys(samples []int16) []int16 {
 	if len(l.keys) == 0 {

@@ -29,6 +29,7 @@ type Result struct {
 	ToneLevel   float64 `json:"tone_level_db,omitempty"` // relative to a full-scale sine
 	ToneGaps    int     `json:"tone_gaps"`
 	Loud        float64 `json:"loud_share"` // part of the time that was not silence
+	MuteMS      float64 `json:"mute_ms"`    // nothing came any more for so long at the end
 	Echo        bool    `json:"echo"`       // what we played came back …
 	RoundTripMS float64 `json:"round_trip_ms,omitempty"`
 	MOS         float64 `json:"mos"`
@@ -49,7 +50,7 @@ func (t *trial) judge(call *phone.Call, talked time.Duration) Result {
 		Answered: true, SetupMS: ms(call.Setup()), Seconds: round(talked.Seconds(), 1), Codec: call.Codec().String(),
 		Sent: report.Sent, Received: report.Received, Lost: report.Lost, LossPercent: round(100*report.LossShare, 2),
 		Reordered: report.Reordered, Duplicate: report.Duplicate, JitterMS: ms(report.Jitter),
-		Expected: t.plan.Expect, Strongest: report.Strongest, Loud: round(report.Loud, 3),
+		Expected: t.plan.Expect, Strongest: report.Strongest, Loud: round(report.Loud, 3), MuteMS: ms(max(0, report.Mute)),
 		Echo: report.Echo, RoundTripMS: ms(report.RoundTrip), MOS: round(report.MOS, 2),
 		Digits: report.Digits, Ended: call.End().Reason, Recording: call.Media().Recording(),
 	}
@@ -77,6 +78,8 @@ func (r *Result) fault(end phone.End) string {
 		return fmt.Sprintf("heard %g Hz, not the expected %g Hz", r.Strongest, r.Expected)
 	case r.Expected > 0 && r.ToneShare == 0:
 		return fmt.Sprintf("heard sound, but not the expected %g Hz", r.Expected)
+	case r.MuteMS >= ms(cutOff):
+		return fmt.Sprintf("the sound stopped %.1f s before the end", r.MuteMS/1000)
 	case r.Expected > 0 && r.ToneShare < wholesome:
 		return fmt.Sprintf("heard the expected %g Hz only %.0f %% of the time", r.Expected, 100*r.ToneShare)
 	case end.Err != nil:

@@ -37,8 +37,9 @@ const (
 	expires   = 5 * time.Minute
 	farewell  = 3 * time.Second // for BYE and unregistering, when we were told to stop
 	glance    = 500 * time.Millisecond
-	wholesome = 0.8 // the part of the time in which the expected tone must sound
-	audible   = 0.1 // the part of the time that must not be silence, when any sound will do
+	cutOff    = time.Second // without a packet at the end: the sound did not last as long as the call
+	wholesome = 0.8         // the part of the time in which the expected tone must sound
+	audible   = 0.1         // the part of the time that must not be silence, when any sound will do
 )
 
 // Run does the plan. show, which may be nil, is called from Run's goroutine.

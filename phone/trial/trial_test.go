@@ -98,6 +98,31 @@ func (h *halves) Fill(frame []int16) {
 	}
 }
 
+// stopping is a sound that after some frames comes no more.
+type stopping struct {
+	left  int
+	until <-chan struct{}
+}
+
+func (s *stopping) Fill(frame []int16) {
+	if s.left--; s.left < 0 {
+		<-s.until
+	}
+	audio.NewTone(audio.DefaultLevel, 440).Fill(frame)
+}
+
+// A path that breaks in the middle of a call is heard, though what came was good.
+func TestSoundThatStops(t *testing.T) {
+	t.Parallel()
+	until := make(chan struct{})
+	target := callee(t, phone.Config{Sound: func() audio.Source { return &stopping{left: 25, until: until} }})
+	t.Cleanup(func() { close(until) })
+	r, err := trial.Run(within(t), trial.Plan{Target: target, For: 2 * time.Second, Phone: phone.Config{Sound: tone(440)}}, nil)
+	if err != nil || r.OK || !strings.Contains(r.Why, "the sound stopped 1.") {
+		t.Errorf("OK %v, why %q, %v", r.OK, r.Why, err)
+	}
+}
+
 func TestNobodyThere(t *testing.T) {
 	t.Parallel()
 	quick := phone.Timing{T1: 5 * time.Millisecond, T2: 20 * time.Millisecond}
