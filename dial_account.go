@@ -111,6 +111,11 @@ func (f *dialFlags) trust(cfg *phone.Config, server string) {
 	if f.demo == "" {
 		return
 	}
+	// The demo's certificate is that of its domain (RFC 5922) and keeps the addresses
+	// of the first start, which --sip may have changed since.
+	if _, err := netip.ParseAddr(host); err == nil {
+		cfg.TLS.ServerName = cfg.Domain
+	}
 	if pem, err := os.ReadFile(filepath.Join(filepath.Dir(f.demo), "tls.crt")); err == nil {
 		cfg.TLS.RootCAs = x509.NewCertPool()
 		cfg.TLS.RootCAs.AppendCertsFromPEM(pem)

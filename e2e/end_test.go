@@ -47,7 +47,7 @@ func TestDialJudgesACall(t *testing.T) {
 		"an echo":               {[]string{"600"}, true},
 		"an echo's tone":        {[]string{"600", "--expect-tone", "440"}, true},
 		"a greeting":            {[]string{"601"}, true},
-		"over TLS":              {[]string{"600", "--transport", "tls", "--server", i.sips.String(), "--insecure"}, true},
+		"over TLS":              {[]string{"600", "--transport", "tls", "--server", i.sips.String()}, true},
 		"a greeting is no echo": {[]string{"601", "--expect-tone", "440"}, false},
 		"nobody":                {[]string{"999"}, false},
 		"not registered":        {[]string{"102"}, false},
