@@ -207,7 +207,7 @@ func TestNoPortsLeft(t *testing.T) {
 		for range 7 {
 			m.SDP = append(m.SDP, "m=audio 4000 RTP/AVP 0\n"...)
 		}
-		// Ten calls of eight streams fit into a hundred pairs; what rests does not count.
+		// What was deleted unanswered goes on to the next call.
 		if _, err := l.Offer(m); err != nil {
 			t.Fatal(err)
 		}
@@ -219,7 +219,7 @@ func TestNoPortsLeft(t *testing.T) {
 		}
 	}
 	calls, legs, _ := l.Counts()
-	for i := range 3 {
+	for i := range 13 {
 		m := offer(natted, natted)
 		m.CallID = fmt.Sprint("more", i)
 		for range 7 {

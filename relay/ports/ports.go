@@ -49,7 +49,8 @@ type Pool struct {
 	free    []uint16   // even ports, the one unused for longest first; begins shuffled, so that ports cannot be guessed
 	resting []resting  // the one returned first, first
 	lent    int
-	closing []Pair // need no rest: opened by half, or spared. Sweep closes what is open of them
+	spared  []Pair // need no rest and are open still, the one spared first, first
+	closing []Pair // opened by half. Sweep closes these and what is left of spared
 }
 
 type resting struct {
@@ -68,10 +69,25 @@ func NewPool(addr netip.Addr, low, high uint16, rest time.Duration, sockets Sock
 }
 
 // Lend opens both sockets of a free pair. A port that another program has is
-// passed over.
+// passed over. When none is free, a spared pair goes on to the next call without
+// waiting for Sweep: calls that come to nothing then cost ports for as long as
+// they last, and a flood of them must be as many at once, not as many a second.
 func (p *Pool) Lend() (Pair, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	pair, err := p.open()
+	if err != nil && len(p.spared) > 0 {
+		pair, err = p.spared[0], nil
+		p.spared = p.spared[1:]
+	}
+	if err == nil {
+		p.lent++
+	}
+	return pair, err
+}
+
+// open opens a free pair; p.mu is held.
+func (p *Pool) open() (Pair, error) {
 	var last error
 	for range min(tries, len(p.free)) {
 		port := p.free[0]
@@ -85,7 +101,6 @@ func (p *Pool) Lend() (Pair, error) {
 			p.closing = append(p.closing, pair) // Close may wait, so not under the lock
 			continue
 		}
-		p.lent++
 		return pair, nil
 	}
 	if last != nil {
@@ -108,7 +123,7 @@ func (p *Pool) Spare(pair Pair) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.lent--
-	p.closing = append(p.closing, pair)
+	p.spared = append(p.spared, pair)
 }
 
 // Sweep closes the sockets of pairs that have rested, and frees them. A pair to
@@ -127,8 +142,8 @@ func (p *Pool) Sweep(now time.Time) {
 	}
 	clear(p.resting[len(kept):])
 	p.resting = kept
-	done = append(done, p.closing...)
-	p.closing = nil
+	done = append(append(done, p.closing...), p.spared...)
+	p.closing, p.spared = nil, nil
 	p.mu.Unlock()
 
 	for _, pair := range done {
@@ -164,5 +179,5 @@ func (p *Pool) rested(r resting, now time.Time) bool {
 func (p *Pool) Counts() (free, lent, rest int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return len(p.free), p.lent, len(p.resting) + len(p.closing)
+	return len(p.free), p.lent, len(p.resting) + len(p.closing) + len(p.spared)
 }

@@ -146,6 +146,48 @@ func TestWhatWasSparedNeedsNoRest(t *testing.T) {
 	}
 }
 
+// Calls that come to nothing, as a stranger's do whom core refuses, must not tie
+// up all ports until the next sweep.
+func TestSparedPairsAreLentBeforeNoneIs(t *testing.T) {
+	s := newSockets(t)
+	p := ports.NewPool(ours, 30000, 30003, rest, s) // two pairs
+	for range 100 {
+		pair, err := p.Lend()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !s.open[pair.RTP] || !s.open[pair.RTCP] {
+			t.Fatalf("%v was lent closed", pair)
+		}
+		p.Spare(pair)
+	}
+	for range 2 {
+		if _, err := p.Lend(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if pair, err := p.Lend(); !errors.Is(err, ports.ErrNone) {
+		t.Errorf("lent %v (%v) a second time", pair, err)
+	}
+	p.Sweep(begin)
+	if free, lent, others := p.Counts(); free != 0 || lent != 2 || others != 0 || len(s.open) != 4 {
+		t.Errorf("%d free, %d lent, %d others, %d sockets open", free, lent, others, len(s.open))
+	}
+}
+
+// A pair that rests is not spared: whoever had it may send to it still.
+func TestRestIsKeptWhenNoneIsFree(t *testing.T) {
+	p := ports.NewPool(ours, 30000, 30001, rest, newSockets(t))
+	pair, err := p.Lend()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Return(pair, begin)
+	if pair, err := p.Lend(); !errors.Is(err, ports.ErrNone) {
+		t.Errorf("lent %v (%v), which rests", pair, err)
+	}
+}
+
 func TestPortsOfOthersArePassedOver(t *testing.T) {
 	s := newSockets(t, 30000, 30003) // an RTP port and an RTCP port
 	p := ports.NewPool(ours, 30000, 30005, rest, s)
