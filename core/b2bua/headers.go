@@ -165,6 +165,16 @@ func userOf(uri *sip.Uri) string {
 	return unescape(user)
 }
 
+// elsewhere tells whether uri names a domain that is not the company's. An IP
+// literal is the address of an edge, which phones may dial at as well.
+func elsewhere(uri *sip.Uri, domain string) bool {
+	if strings.EqualFold(uri.Scheme, "tel") || uri.Host == "" || strings.EqualFold(uri.Host, domain) {
+		return false
+	}
+	_, err := netip.ParseAddr(strings.Trim(uri.Host, "[]"))
+	return err != nil
+}
+
 // unescape resolves %hh (RFC 3261 §19.1.2); a malformed escape stays as it is.
 func unescape(s string) string {
 	if !strings.Contains(s, "%") {

@@ -101,7 +101,7 @@ func (b *B2BUA) addressed(req *sip.Request, from origin) ([]func(chan<- int), er
 		return nil, err
 	}
 	to, err := t.Extension(ctx, userOf(&req.Recipient))
-	if errors.Is(err, tenancy.ErrNotFound) {
+	if errors.Is(err, tenancy.ErrNotFound) || err == nil && elsewhere(&req.Recipient, company.Domain) {
 		return nil, deny(sip.StatusNotFound, tenancy.Caller, "no such extension")
 	}
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 
 // text sends a MESSAGE outside any dialog.
 func (p *phone) text(number, b string, lines ...string) {
-	d := &dialogue{p: p, callID: "m" + p.branch(), seq: 1, local: "<sip:x@y>;tag=" + p.branch(), remote: "<sip:" + number + "@z>", target: "sip:" + number + "@z"}
+	d := &dialogue{p: p, callID: "m" + p.branch(), seq: 1, local: "<sip:x@y>;tag=" + p.branch(), remote: "<sip:" + number + "@demo.lindero.test>", target: "sip:" + number + "@demo.lindero.test"}
 	d.request("MESSAGE", "text/plain", b, append(lines, fmt.Sprintf("Lindero-Caller: 1;user=%d;terminal=1", p.user))...)
 }
 
@@ -48,7 +48,7 @@ func TestMessage(t *testing.T) {
 func TestMessageFromNobody(t *testing.T) {
 	w := newWorld(t)
 	a := w.phone("alice", 1)
-	d := &dialogue{p: a, callID: "m", seq: 1, local: "<sip:x@y>;tag=1", remote: "<sip:102@z>", target: "sip:102@z"}
+	d := &dialogue{p: a, callID: "m", seq: 1, local: "<sip:x@y>;tag=1", remote: "<sip:102@demo.lindero.test>", target: "sip:102@demo.lindero.test"}
 	d.request("MESSAGE", "text/plain", "x")
 	a.expect("403 MESSAGE")
 }

@@ -199,12 +199,16 @@ func withBody(kind, b string) string {
 	return fmt.Sprintf("Content-Type: %s\r\nContent-Length: %d\r\n\r\n%s", kind, len(b), b)
 }
 
-// call sends an INVITE to a number; extra are whole header lines.
+// call sends an INVITE to a number, at the demo's domain unless it brings its own;
+// extra are whole header lines.
 func (p *phone) call(number, sdp string, extra ...string) *dialogue {
 	d := &dialogue{p: p, callID: fmt.Sprintf("%s-%d-%d", p.name, p.n, time.Now().UnixNano()), tag: "t" + p.branch(), seq: 1}
 	d.local = fmt.Sprintf("\"Phone, %s\" <sip:%d@demo.lindero.test>;tag=%s", p.name, 100+p.user, d.tag)
-	d.remote = "<sip:" + number + "@demo.lindero.test>"
-	d.target = "sip:" + number + "@demo.lindero.test"
+	if !strings.Contains(number, "@") {
+		number += "@demo.lindero.test"
+	}
+	d.remote = "<sip:" + number + ">"
+	d.target = "sip:" + number
 	d.sendInvite(sdp, append(extra, fmt.Sprintf("Lindero-Caller: 1;user=%d;terminal=%d", p.user, p.user))...)
 	return d
 }

@@ -81,6 +81,9 @@ func (c *call) admit(req *sip.Request) (tenancy.Extension, error) {
 	if header(req, "replaces") != "" {
 		return none, nil // what was dialled is the dialog's, not a number
 	}
+	if elsewhere(&req.Recipient, c.company.Domain) {
+		return none, deny(sip.StatusNotFound, tenancy.Caller, "another domain's number")
+	}
 	return c.extension(c.cdr.To)
 }
 

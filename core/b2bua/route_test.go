@@ -22,16 +22,18 @@ func TestRefused(t *testing.T) {
 		header  string // a line the response has
 		nocdr   bool
 	}{
-		"nobody knows the number":     {number: "999", code: 404, verdict: tenancy.Caller},
-		"the user has no phone":       {number: "105", code: 480, verdict: tenancy.Callee},
-		"too many hops":               {number: "102", lines: []string{"Max-Forwards: 0"}, code: 483, verdict: tenancy.Caller},
-		"an option we do not know":    {number: "102", lines: []string{"Require: 100rel"}, code: 420, verdict: tenancy.Caller, header: "Unsupported: 100rel"},
-		"a session timer too short":   {number: "102", lines: []string{"k: timer", "x: 30"}, code: 422, verdict: tenancy.Caller, header: "Min-SE: 90"},
-		"a voice that does not exist": {number: "600", code: 480, verdict: tenancy.Ours},
-		"the directory is dead":       {number: "102", prepare: func(w *world) { w.co.dead = errors.New("no database") }, code: 500, verdict: tenancy.Ours},
-		"the callee's edge is dead":   {number: "102", prepare: func(w *world) { w.phones = map0(w) }, code: 503, verdict: tenancy.Upstream},
-		"a bug":                       {number: "102", prepare: func(w *world) { w.co.panics = true }, code: 500, verdict: tenancy.Ours},
-		"there are too many calls":    {number: "102", prepare: func(w *world) { w.phone("carol", 3).call("102", "") }, code: 503, nocdr: true, header: "Retry-After: 5"},
+		"nobody knows the number":      {number: "999", code: 404, verdict: tenancy.Caller},
+		"the number is of elsewhere":   {number: "102@other.example", code: 404, verdict: tenancy.Caller},
+		"an edge's address is dialled": {number: "600@198.51.100.1:5060", code: 480, verdict: tenancy.Ours},
+		"the user has no phone":        {number: "105", code: 480, verdict: tenancy.Callee},
+		"too many hops":                {number: "102", lines: []string{"Max-Forwards: 0"}, code: 483, verdict: tenancy.Caller},
+		"an option we do not know":     {number: "102", lines: []string{"Require: 100rel"}, code: 420, verdict: tenancy.Caller, header: "Unsupported: 100rel"},
+		"a session timer too short":    {number: "102", lines: []string{"k: timer", "x: 30"}, code: 422, verdict: tenancy.Caller, header: "Min-SE: 90"},
+		"a voice that does not exist":  {number: "600", code: 480, verdict: tenancy.Ours},
+		"the directory is dead":        {number: "102", prepare: func(w *world) { w.co.dead = errors.New("no database") }, code: 500, verdict: tenancy.Ours},
+		"the callee's edge is dead":    {number: "102", prepare: func(w *world) { w.phones = map0(w) }, code: 503, verdict: tenancy.Upstream},
+		"a bug":                        {number: "102", prepare: func(w *world) { w.co.panics = true }, code: 500, verdict: tenancy.Ours},
+		"there are too many calls":     {number: "102", prepare: func(w *world) { w.phone("carol", 3).call("102", "") }, code: 503, nocdr: true, header: "Retry-After: 5"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -80,7 +82,7 @@ func TestStranger(t *testing.T) {
 	w := newWorld(t)
 	a := w.phone("alice", 1)
 	for _, line := range []string{"X: y", "Lindero-Caller: ", "Lindero-Caller: 1", "Lindero-Caller: x;user=1", "Lindero-Caller: -1;user=1"} {
-		d := &dialogue{p: a, callID: "c" + a.branch(), tag: "t", seq: 1, local: "<sip:x@y>;tag=" + a.branch(), remote: "<sip:102@z>", target: "sip:102@z"}
+		d := &dialogue{p: a, callID: "c" + a.branch(), tag: "t", seq: 1, local: "<sip:x@y>;tag=" + a.branch(), remote: "<sip:102@demo.lindero.test>", target: "sip:102@demo.lindero.test"}
 		d.sendInvite("", line)
 		d.expect(403)
 		d.ackFailure()
@@ -98,7 +100,7 @@ func TestOutside(t *testing.T) {
 	for method, want := range map[string]string{
 		"OPTIONS": "200", "SUBSCRIBE": "489", "PUBLISH": "489", "REFER": "603", "BYE": "481", "INFO": "481", "FOO": "405", "CANCEL": "481",
 	} {
-		d := &dialogue{p: a, callID: "c" + method, tag: "t", local: "<sip:x@y>;tag=1", remote: "<sip:102@z>", target: "sip:102@z"}
+		d := &dialogue{p: a, callID: "c" + method, tag: "t", local: "<sip:x@y>;tag=1", remote: "<sip:102@demo.lindero.test>", target: "sip:102@demo.lindero.test"}
 		d.request(method, "", "")
 		res := a.expect(want + " " + method)
 		if want == "405" && !strings.Contains(res.header("Allow"), "INVITE") {
@@ -106,7 +108,7 @@ func TestOutside(t *testing.T) {
 		}
 	}
 	for _, method := range []string{"BYE", "INVITE", "INFO", "REFER", "UPDATE", "OPTIONS"} {
-		d := &dialogue{p: a, callID: "d" + method, tag: "t", local: "<sip:x@y>;tag=1", remote: "<sip:102@z>;tag=unknown", target: "sip:102@z"}
+		d := &dialogue{p: a, callID: "d" + method, tag: "t", local: "<sip:x@y>;tag=1", remote: "<sip:102@demo.lindero.test>;tag=unknown", target: "sip:102@demo.lindero.test"}
 		d.request(method, "", "")
 		a.expect("481 " + method)
 	}
