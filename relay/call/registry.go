@@ -169,35 +169,48 @@ func (r *Registry) lend(c *Call, s *stream, face *Interface) (*half, error) {
 // end ends the call, which is locked: its legs are served no more, its ports rest.
 func (r *Registry) end(c *Call, why Reason, now time.Time) {
 	c.ended = true
+	var spared, used []*half
 	for _, s := range c.streams {
 		for _, h := range s.halves {
-			if h == nil {
-				continue
-			}
-			used := c.answered
-			for _, local := range []netip.AddrPort{h.pair.RTP, h.pair.RTCP} {
-				// Not there when the other half never came to be; then nothing came.
-				counts, _ := r.table.Delete(local)
-				used = used || counts.Packets+counts.WrongSource+counts.NotRTP+counts.STUN > 0
-			}
-			if used {
-				h.pool.Return(h.pair, now)
-			} else {
-				h.pool.Spare(h.pair)
+			switch {
+			case h == nil:
+			case r.silence(h) && !c.answered:
+				spared = append(spared, h)
+			default:
+				used = append(used, h)
 			}
 		}
 	}
+	r.forget(c, why, spared, used)
+	// Only now may another call have the pairs: its entries would be taken for ours.
+	for _, h := range used {
+		h.pool.Return(h.pair, now)
+	}
+	for _, h := range spared {
+		h.pool.Spare(h.pair)
+	}
+}
+
+// silence takes h out of the table and tells whether nothing ever came to it.
+func (r *Registry) silence(h *half) bool {
+	var all uint64
+	for _, local := range []netip.AddrPort{h.pair.RTP, h.pair.RTCP} {
+		// Not there when the other half never came to be; then nothing came.
+		counts, _ := r.table.Delete(local)
+		all += counts.Packets + counts.WrongSource + counts.NotRTP + counts.STUN
+	}
+	return all == 0
+}
+
+// forget takes a call that has ended out of the books.
+func (r *Registry) forget(c *Call, why Reason, halves ...[]*half) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.calls, c.ID)
 	r.ends[why]++
-	for _, s := range c.streams {
-		for _, h := range s.halves {
-			if h != nil {
-				delete(r.owners, h.pair.RTP)
-				delete(r.owners, h.pair.RTCP)
-			}
-		}
+	for _, h := range slices.Concat(halves...) {
+		delete(r.owners, h.pair.RTP)
+		delete(r.owners, h.pair.RTCP)
 	}
 }
 
