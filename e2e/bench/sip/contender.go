@@ -53,8 +53,8 @@ func startLindero(ctx context.Context, binary, dir string, port, users int) (*co
 		return nil, fmt.Errorf("seed: %w", err)
 	}
 	configs := map[string]map[string]any{
-		"relay": {"id": "r1", "ng": addr(port + 3), "external": "127.0.0.1", "internal": "127.0.0.1", "media_ports": "20000-29999",
-			"port_rest": "1s"}, // calls of 0.2 s at hundreds a second would wait for ports that rest for 30
+		"relay": {"id": "r1", "ng": addr(port + 3), "external": "127.0.0.1", "internal": "127.0.0.1", "media_ports": "20000-59999",
+			"port_rest": "1s"}, // hundreds of calls of 0.2 s a second would otherwise wait for ports
 		"core": {"sip": addr(port + 2), "database": "sqlite:" + filepath.Join(dir, "bench.db"), "media": "127.0.0.1",
 			"media_ports": "41000-41099", "key_file": filepath.Join(dir, "core.key"),
 			"digest": []string{"MD5"}}, // sipp gives up at SHA-256, and Kamailio is asked for MD5 too,
