@@ -1,23 +1,16 @@
 package main
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
-	"math/big"
-	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
-	"time"
+
+	"github.com/lindero/lindero/wire/sip/transport"
 )
 
 // A dataDir is the directory in which `lindero up` keeps everything. While it is
@@ -57,43 +50,16 @@ func (d *dataDir) ensureCertificate(addrs ...netip.Addr) error {
 	if _, err := os.Stat(d.file("tls.crt")); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return fmt.Errorf("making a TLS key: %w", err)
-	}
-	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
-	if err != nil {
-		return fmt.Errorf("making a TLS certificate: %w", err)
-	}
-	c := &x509.Certificate{
-		SerialNumber: serial,
-		Subject:      pkix.Name{CommonName: demoDomain},
-		DNSNames:     []string{demoDomain, "localhost"},
-		NotBefore:    time.Now().Add(-time.Hour),
-		NotAfter:     time.Now().AddDate(10, 0, 0),
-		KeyUsage:     x509.KeyUsageDigitalSignature,
-		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-		// Phones that let their owner trust one certificate want it to be an authority.
-		IsCA: true, BasicConstraintsValid: true,
-	}
+	hosts := []string{demoDomain, "localhost"}
 	for _, a := range addrs {
 		if a.IsValid() && !a.IsUnspecified() {
-			c.IPAddresses = append(c.IPAddresses, net.IP(a.AsSlice()))
+			hosts = append(hosts, a.String())
 		}
 	}
-	der, err := x509.CreateCertificate(rand.Reader, c, c, key.Public(), key)
-	if err != nil {
+	if err := transport.SelfSigned(hosts, d.file("tls.crt"), d.file("tls.key")); err != nil {
 		return fmt.Errorf("making a TLS certificate: %w", err)
 	}
-	private, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return fmt.Errorf("making a TLS key: %w", err)
-	}
-	// The certificate comes last: when it is there, so is its key.
-	if err := writeWhole(d.file("tls.key"), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})); err != nil {
-		return err
-	}
-	return writeWhole(d.file("tls.crt"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+	return nil
 }
 
 // writeWhole writes a file for its owner only, whole or not at all, even when the

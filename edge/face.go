@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -74,17 +75,17 @@ func secureURI(uri []byte) bool {
 
 // listen opens every listener of cfg, or none.
 func (e *Edge) listen() (err error) {
-	var cert *certificate
+	var conf *tls.Config
 	if e.cfg.SIPS.IsValid() {
-		if cert, err = loadCertificate(e.cfg.TLS, e.log); err != nil {
-			return err
+		if conf, err = transport.ServerTLS(e.cfg.TLS.Cert, e.cfg.TLS.Key, e.log); err != nil {
+			return fmt.Errorf("edge: sips: %w", err)
 		}
 	}
 	if err := e.listenBoth(); err != nil {
 		return err
 	}
-	if cert != nil {
-		bound, err := e.outside.Listen(transport.TLS, e.cfg.SIPS, cert.config())
+	if conf != nil {
+		bound, err := e.outside.Listen(transport.TLS, e.cfg.SIPS, conf)
 		if err != nil {
 			return explain("sips", err)
 		}

@@ -2,15 +2,10 @@ package edge_test
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/pem"
 	"fmt"
 	"log/slog"
-	"math/big"
 	"net"
 	"net/netip"
 	"os"
@@ -22,6 +17,7 @@ import (
 
 	"github.com/lindero/lindero/edge"
 	"github.com/lindero/lindero/wire/ng"
+	"github.com/lindero/lindero/wire/sip/transport"
 )
 
 // A fakeCore accepts connections of edges and calls them on its own.
@@ -194,36 +190,16 @@ func session(host string, port int) string {
 // configuration of a client that trusts it.
 func certificate(t testing.TB) (edge.Files, *tls.Config) {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	private, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
 	dir := t.TempDir()
 	files := edge.Files{Cert: filepath.Join(dir, "tls.crt"), Key: filepath.Join(dir, "tls.key")}
-	write := func(name, kind string, b []byte) {
-		if err := os.WriteFile(name, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: b}), 0o600); err != nil {
-			t.Fatal(err)
-		}
+	if err := transport.SelfSigned([]string{"127.0.0.1"}, files.Cert, files.Key); err != nil {
+		t.Fatal(err)
 	}
-	write(files.Cert, "CERTIFICATE", der)
-	write(files.Key, "PRIVATE KEY", private)
-	cert, err := x509.ParseCertificate(der)
+	text, err := os.ReadFile(files.Cert)
 	if err != nil {
 		t.Fatal(err)
 	}
 	roots := x509.NewCertPool()
-	roots.AddCert(cert)
+	roots.AppendCertsFromPEM(text)
 	return files, &tls.Config{RootCAs: roots}
 }

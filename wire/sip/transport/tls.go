@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/big"
@@ -102,9 +103,10 @@ func (p *keyPair) at(now time.Time) *tls.Certificate {
 }
 
 // SelfSigned writes a new ECDSA key and a certificate that it signs itself for
-// hosts (names and IP addresses), both as PEM, good for ten years: enough to
-// begin with, and for clients that are told to trust it. keyFile is readable by
-// its owner alone. Files that exist are replaced.
+// hosts (names and IP addresses; the first is its subject), both as PEM, good for
+// ten years: enough to begin with, and for clients that are told to trust it.
+// keyFile is readable by its owner alone. Files that exist are replaced; the
+// certificate comes last, so that when it is there, so is its key.
 func SelfSigned(hosts []string, certFile, keyFile string) error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -115,13 +117,18 @@ func SelfSigned(hosts []string, certFile, keyFile string) error {
 		return fmt.Errorf("transport: self-signed: %w", err)
 	}
 	template := x509.Certificate{
-		SerialNumber:          serial,
-		Subject:               pkix.Name{CommonName: "lindero"},
-		NotBefore:             time.Now().Add(-time.Hour),
-		NotAfter:              time.Now().AddDate(10, 0, 0),
-		KeyUsage:              x509.KeyUsageDigitalSignature,
-		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+		SerialNumber: serial,
+		Subject:      pkix.Name{CommonName: "lindero"}, // without hosts
+		NotBefore:    time.Now().Add(-time.Hour),
+		NotAfter:     time.Now().AddDate(10, 0, 0),
+		KeyUsage:     x509.KeyUsageDigitalSignature,
+		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+		// Phones that let their owner trust one certificate want it to be an authority.
+		IsCA:                  true,
 		BasicConstraintsValid: true,
+	}
+	if len(hosts) > 0 {
+		template.Subject.CommonName = hosts[0]
 	}
 	for _, h := range hosts {
 		if ip, err := netip.ParseAddr(h); err == nil {
@@ -147,7 +154,8 @@ func SelfSigned(hosts []string, certFile, keyFile string) error {
 	return nil
 }
 
-// writePEM replaces file whole: nobody reads half of it.
+// writePEM replaces file whole, even when the machine stops in the middle: nobody
+// reads half of it.
 func writePEM(file, kind string, der []byte, mode os.FileMode) error {
 	f, err := os.CreateTemp(filepath.Dir(file), filepath.Base(file)+".new-*")
 	if err != nil {
@@ -161,7 +169,7 @@ func writePEM(file, kind string, der []byte, mode os.FileMode) error {
 	if err := pem.Encode(f, &pem.Block{Type: kind, Bytes: der}); err != nil {
 		return err
 	}
-	if err := f.Close(); err != nil {
+	if err := errors.Join(f.Sync(), f.Close()); err != nil {
 		return err
 	}
 	return os.Rename(f.Name(), file)
