@@ -14,16 +14,24 @@ const module = "github.com/lindero/lindero"
 // a decision, not a description: whoever needs another arrow changes this table
 // first, and says why in that commit. Tests obey it too.
 var policy = map[string][]string{
-	".":     {"wire", "mesh", "geo", "bpf", "relay", "edge", "core", "phone"},
+	".":     {"wire", "mesh", "geo", "bpf", "shield", "relay", "edge", "core", "phone"},
 	"wire":  {},
 	"geo":   {},
 	"bpf":   {},
 	"mesh":  {"geo"},
 	"relay": {"wire", "mesh", "geo", "bpf"},
 	"edge":  {"wire", "mesh", "geo", "bpf"},
-	"core":  {"wire", "mesh", "geo"},
+	"core":  {"wire", "mesh", "geo", "shield/policy", "shield/protocol"},
 	"phone": {"wire"}, // the tests' own phone must not share the roles' mistakes
-	"e2e":   {"wire", "mesh", "geo", "bpf", "relay", "edge", "core", "phone"},
+	"e2e":   {"wire", "mesh", "geo", "bpf", "shield", "relay", "edge", "core", "phone"},
+
+	// What the border thinks and who enforces it. Core, the edge's user space and
+	// the kernel judge by one policy, so it stands outside all of them; core never
+	// loads a program, so it gets the words and not the guard.
+	"shield":          {"geo", "bpf"},
+	"shield/policy":   {"geo"},
+	"shield/judge":    {"geo", "shield/policy"},
+	"shield/protocol": {"shield/policy"},
 
 	// Inside wire each protocol stands alone.
 	"wire/sip":           {},
@@ -56,6 +64,11 @@ var doors = map[string]door{
 	"github.com/spf13/cobra":              {folders: []string{"."}},
 	"go.yaml.in/yaml/v3":                  {folders: []string{"."}},
 	"github.com/prometheus/client_golang": {},
+	"github.com/cilium/ebpf":              {folders: []string{"bpf"}},
+	"github.com/oschwald/":                {folders: []string{"geo"}},
+	"github.com/maxmind/mmdbwriter":       {folders: []string{}, tests: true}, // small country databases for tests
+	"github.com/danielgtaylor/huma":       {folders: []string{"core/api"}},
+	"github.com/chromedp/":                {folders: []string{}, tests: true}, // drives a real browser
 	"golang.org/x/net":                    {},
 	"golang.org/x/sync":                   {},
 	"golang.org/x/sys":                    {},

@@ -1,0 +1,103 @@
+// Package protocol is what nodes (edges and relays) and core tell each other about
+// the shield, as JSON over HTTP: two calls, made by the node. Watch is held open by
+// core until there is something to do, so a change reaches every node at once;
+// Report tells core what the node sees.
+package protocol
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/lindero/lindero/shield/policy"
+)
+
+// Paths under core's base URL; NODE is the node's name. Both want
+// "Authorization: Bearer TOKEN" with a token of scope node.
+const (
+	WatchPath  = "/api/v1/nodes/{node}/watch"  // POST Watch → Orders, after at most Hold
+	ReportPath = "/api/v1/nodes/{node}/report" // POST Report → 204
+	Hold       = 25 * time.Second
+)
+
+// A Watch says what the node has in force.
+type Watch struct {
+	PolicyVersion uint64 `json:"policy_version"` // 0: none yet
+	BansRevision  string `json:"bans_revision"`  // opaque; "" : none yet
+}
+
+// Orders is what is new. Absent fields mean no change.
+type Orders struct {
+	Policy       *policy.Version `json:"policy,omitempty"`
+	BansRevision string          `json:"bans_revision,omitempty"`
+	Bans         *[]Ban          `json:"bans,omitempty"` // all bans in force, when the revision differs
+	Questions    []Question      `json:"questions,omitempty"`
+}
+
+// A Ban is a source that may not speak until a set time.
+type Ban struct {
+	Prefix netip.Prefix `json:"prefix"` // one IPv4 address (/32) or one IPv6 /64
+	Reason string       `json:"reason"` // a phrase for a person
+	Since  time.Time    `json:"since"`
+	Until  time.Time    `json:"until"`
+	By     string       `json:"by"`     // name of the node or operator
+	Proven bool         `json:"proven"` // the evidence came over a connection; else only datagrams are dropped
+}
+
+// A Question asks the node to explain; the answer comes in a Report.
+type Question struct {
+	ID      string     `json:"id"`
+	Address netip.Addr `json:"address"`
+	Service string     `json:"service"` // sip, web, media
+}
+
+// A Report is what a node sees; sent every second or when an answer is due.
+type Report struct {
+	Role          string        `json:"role"` // edge, relay, or up
+	Mode          string        `json:"mode"` // native, generic, user or off
+	Reason        string        `json:"reason"`
+	Devices       []string      `json:"devices,omitempty"`
+	PolicyVersion uint64        `json:"policy_version"`
+	TableVersion  string        `json:"table_version"`     // "" : no country database
+	Counters      []Counter     `json:"counters"`          // totals since the filter was attached, of cells that are not 0
+	Seen          []Seen        `json:"seen,omitempty"`    // sources noticed since the last report
+	Banned        []Ban         `json:"banned,omitempty"`  // bans this node made since the last report that was taken
+	Answers       []Explanation `json:"answers,omitempty"` // to questions
+}
+
+// A Counter is packets of a country that ended in a verdict.
+type Counter struct {
+	Country string `json:"country"` // ZZ: unknown
+	Verdict string `json:"verdict"`
+	Packets uint64 `json:"packets"`
+}
+
+// Seen is a source noticed, mostly by sampling.
+type Seen struct {
+	Address netip.Addr `json:"address"` // IPv6: the /64's first address
+	Country string     `json:"country"`
+	Class   string     `json:"class"`
+	Service string     `json:"service"`
+	Verdict string     `json:"verdict"` // the last one
+	Packets uint64     `json:"packets"` // estimated from the samples
+}
+
+// An Explanation says what would happen to a source's next packet, and why.
+type Explanation struct {
+	ID            string     `json:"id,omitempty"` // of the question
+	Node          string     `json:"node"`
+	Address       netip.Addr `json:"address"`
+	Service       string     `json:"service"`
+	Verdict       string     `json:"verdict"`
+	Drops         bool       `json:"drops"`
+	Rule          string     `json:"rule"` // the rule that decided, as a phrase: "deny 203.0.113.0/24 (office of X)"
+	PolicyVersion uint64     `json:"policy_version"`
+	TableVersion  string     `json:"table_version"`
+	Country       string     `json:"country"`
+	Class         string     `json:"class"`
+	BudgetLeft    *float64   `json:"budget_left,omitempty"` // packets; absent: no budget applies
+	BudgetRate    uint32     `json:"budget_rate,omitempty"`
+	BanEnds       *time.Time `json:"ban_ends,omitempty"`
+	BanReason     string     `json:"ban_reason,omitempty"`
+	Change        []string   `json:"change"` // what would change it, one phrase each
+	Mode          string     `json:"mode"`   // who judges: native, generic or user
+}
