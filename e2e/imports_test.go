@@ -57,22 +57,24 @@ type door struct {
 // doors lists every third party we link, by module path. What is not here may not
 // be imported: a new dependency begins with a row and its reason in README.md.
 var doors = map[string]door{
-	"github.com/emiago/sipgo":             {folders: []string{"core/b2bua"}, tests: true},
-	"github.com/jackc/pgx":                {folders: []string{"core/store"}},
-	"modernc.org/sqlite":                  {folders: []string{"core/store"}},
-	"github.com/pressly/goose":            {folders: []string{"core/store"}},
-	"github.com/spf13/cobra":              {folders: []string{"."}},
-	"go.yaml.in/yaml/v3":                  {folders: []string{"."}},
-	"github.com/prometheus/client_golang": {},
-	"github.com/cilium/ebpf":              {folders: []string{"bpf"}},
-	"github.com/oschwald/":                {folders: []string{"geo"}},
-	"github.com/maxmind/mmdbwriter":       {folders: []string{}, tests: true}, // small country databases for tests
-	"github.com/danielgtaylor/huma":       {folders: []string{"core/api"}},
-	"github.com/chromedp/":                {folders: []string{}, tests: true}, // drives a real browser
-	"golang.org/x/net":                    {},
-	"golang.org/x/sync":                   {},
-	"golang.org/x/sys":                    {},
-	"github.com/icholy/digest":            {folders: []string{}, tests: true}, // a second opinion on our digest
+	"github.com/emiago/sipgo":              {folders: []string{"core/b2bua"}, tests: true},
+	"github.com/jackc/pgx":                 {folders: []string{"core/store"}},
+	"modernc.org/sqlite":                   {folders: []string{"core/store"}},
+	"github.com/pressly/goose":             {folders: []string{"core/store"}},
+	"github.com/spf13/cobra":               {folders: []string{"."}},
+	"go.yaml.in/yaml/v3":                   {folders: []string{"."}},
+	"github.com/prometheus/client_golang":  {},
+	"github.com/cilium/ebpf":               {folders: []string{"bpf", "bpf/livegen"}},
+	"github.com/oschwald/maxminddb-golang": {folders: []string{"geo"}},
+	"github.com/oschwald/geoip2-golang":    {folders: []string{"geo"}},
+	"github.com/maxmind/mmdbwriter":        {folders: []string{}, tests: true}, // small country databases for tests
+	"github.com/danielgtaylor/huma":        {folders: []string{"core/api"}},
+	"github.com/chromedp/chromedp":         {folders: []string{}, tests: true}, // drives a real browser
+	"github.com/chromedp/cdproto":          {folders: []string{}, tests: true},
+	"golang.org/x/net":                     {},
+	"golang.org/x/sync":                    {},
+	"golang.org/x/sys":                     {},
+	"github.com/icholy/digest":             {folders: []string{}, tests: true}, // a second opinion on our digest
 }
 
 func TestNoFolderImportsWhatThePolicyForbids(t *testing.T) {
