@@ -133,7 +133,7 @@ func socketCounters(s transport.Stats) map[string]uint64 {
 	return map[string]uint64{
 		"datagrams_in": s.DatagramsIn, "datagrams_out": s.DatagramsOut, "messages_in": s.MessagesIn, "messages_out": s.MessagesOut,
 		"bytes_in": s.BytesIn, "bytes_out": s.BytesOut, "oversized": s.Oversized, "tiny": s.Tiny, "keepalives": s.KeepAlives,
-		"stun": s.STUN, "bad_source": s.BadSource, "receive_drops": s.ReceiveDrops, "read_errors": s.ReadErrors,
+		"stun": s.STUN, "bad_source": s.BadSource, "denied": s.Denied, "receive_drops": s.ReceiveDrops, "read_errors": s.ReadErrors,
 		"send_errors": s.SendErrors, "accepted": s.Accepted, "dialed": s.Dialed, "dials_failed": s.DialsFailed,
 		"refused": s.Refused, "refused_source": s.RefusedSource, "accept_errors": s.AcceptErrors,
 		"handshakes_failed": s.HandshakesFailed, "idle_closed": s.IdleClosed, "half_closed": s.HalfClosed,

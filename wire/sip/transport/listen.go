@@ -71,23 +71,33 @@ func (l *streamListener) serve(ctx context.Context) error {
 	}
 }
 
-// admit starts serving sock, or refuses it when the stack or its source has
-// enough.
+// admit starts serving sock, or refuses it when its source may not come in, or the
+// stack or its source has enough.
 func (l *streamListener) admit(sock net.Conn) {
 	s := l.stack
 	remote := addrPort(sock.RemoteAddr())
+	if s.cfg.Admit != nil && !s.cfg.Admit(remote, l.proto) {
+		s.count.denied.Add(1)
+		drop(sock)
+		return
+	}
 	c := &conn{stack: s, source: sourceOf(remote.Addr())}
 	c.flow = Flow{Protocol: l.proto, Listener: l.index, Local: addrPort(sock.LocalAddr()), Remote: remote}
 	c.seen.Store(s.clock.Load())
 	if !s.enter(c) {
-		if t, ok := sock.(*net.TCPConn); ok {
-			t.SetLinger(0) // a refusal keeps no state, not even the kernel's
-		}
-		sock.Close()
+		drop(sock)
 		return
 	}
 	s.count.accepted.Add(1)
 	go s.serveAccepted(c, sock, l.conf)
+}
+
+// drop closes a connection that is refused. It keeps no state, not even the kernel's.
+func drop(sock net.Conn) {
+	if t, ok := sock.(*net.TCPConn); ok {
+		t.SetLinger(0)
+	}
+	sock.Close()
 }
 
 // serveAccepted is the goroutine of an accepted connection.

@@ -32,6 +32,11 @@ type Config struct {
 	Readers      int           // sockets, each with its reader, per UDP listener; one flow always meets the same (default 1)
 	Batch        int           // datagrams read in one system call (default 32), each with room for sip.MaxDatagram
 	TLSClient    *tls.Config   // for Connect over TLS; without a ServerName the remote address is verified
+
+	// Admit tells whether a datagram or a new connection may come in; nil lets
+	// everybody in. It is called for each before anything else is done for it, by
+	// the readers, so it may not wait. What it refuses is counted and not answered.
+	Admit func(source netip.AddrPort, p Protocol) bool
 }
 
 // withDefaults fills in what was left zero.

@@ -14,6 +14,7 @@ type Stats struct {
 	STUN         uint64 // STUN binding requests on a SIP port, dropped
 	BadSource    uint64 // datagrams from port 0, which cannot be answered, dropped
 	ReceiveDrops uint64 // datagrams the kernel dropped because a socket's buffer was full
+	Denied       uint64 // datagrams and connections that Config.Admit refused
 	ReadErrors   uint64 // failed reads of a UDP socket
 	SendErrors   uint64 // failed sends of a datagram
 
@@ -35,11 +36,11 @@ type Stats struct {
 }
 
 type counters struct {
-	datagramsIn, datagramsOut, messagesIn, messagesOut, bytesIn, bytesOut                atomic.Uint64
-	oversized, tiny, keepAlives, stun, badSource, receiveDrops, readErrors, sendErrors   atomic.Uint64
-	accepted, dialed, dialsFailed, refused, refusedSource, acceptErrors, handshakeFailed atomic.Uint64
-	idleClosed, halfClosed, pongMissed, stallClosed, queueOverflows, framesRefused       atomic.Uint64
-	pingsIn, pingsOut, pongsIn                                                           atomic.Uint64
+	datagramsIn, datagramsOut, messagesIn, messagesOut, bytesIn, bytesOut                      atomic.Uint64
+	oversized, tiny, keepAlives, stun, badSource, denied, receiveDrops, readErrors, sendErrors atomic.Uint64
+	accepted, dialed, dialsFailed, refused, refusedSource, acceptErrors, handshakeFailed       atomic.Uint64
+	idleClosed, halfClosed, pongMissed, stallClosed, queueOverflows, framesRefused             atomic.Uint64
+	pingsIn, pingsOut, pongsIn                                                                 atomic.Uint64
 }
 
 // Stats reads all counters; each is exact, together they are not of one moment.
@@ -53,7 +54,7 @@ func (s *Stack) Stats() Stats {
 		MessagesIn: c.messagesIn.Load(), MessagesOut: c.messagesOut.Load(),
 		BytesIn: c.bytesIn.Load(), BytesOut: c.bytesOut.Load(),
 		Oversized: c.oversized.Load(), Tiny: c.tiny.Load(), KeepAlives: c.keepAlives.Load(),
-		STUN: c.stun.Load(), BadSource: c.badSource.Load(), ReceiveDrops: c.receiveDrops.Load(),
+		STUN: c.stun.Load(), BadSource: c.badSource.Load(), Denied: c.denied.Load(), ReceiveDrops: c.receiveDrops.Load(),
 		ReadErrors: c.readErrors.Load(), SendErrors: c.sendErrors.Load(),
 		Conns: uint64(open), Accepted: c.accepted.Load(), Dialed: c.dialed.Load(),
 		DialsFailed: c.dialsFailed.Load(), Refused: c.refused.Load(), RefusedSource: c.refusedSource.Load(),

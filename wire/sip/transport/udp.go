@@ -117,6 +117,10 @@ func (l *udpListener) read(ctx context.Context, sock *net.UDPConn) error {
 // receive is what becomes of one datagram.
 func (l *udpListener) receive(flow Flow, d datagram) {
 	s := l.stack
+	if s.cfg.Admit != nil && !s.cfg.Admit(d.from, UDP) {
+		s.count.denied.Add(1)
+		return
+	}
 	data := bytes.TrimLeft(d.data, "\r\n") // RFC 3261 §7.5
 	switch {
 	case d.cut || len(d.data) > sip.MaxDatagram:
