@@ -7,7 +7,10 @@
 // node that decides the next four bits (DESIGN decision 7).
 package trie
 
-import "net/netip"
+import (
+	"encoding/binary"
+	"net/netip"
+)
 
 // Leaf marks an entry that is an answer; the other 31 bits are the value. The
 // value 0 means nothing was said about the address.
@@ -30,9 +33,45 @@ type Trie struct {
 	Nodes        []Node
 }
 
-// Build makes the trie of entries. Equal subtrees are stored once. IPv4-mapped
-// prefixes count as IPv4. It fails on an invalid prefix or value, never drops one.
-func Build(rootBits int, entries []Entry) (*Trie, error) { panic("not written") }
-
 // Lookup is the value of the longest prefix that holds a, or 0. A nil Trie says 0.
-func (t *Trie) Lookup(a netip.Addr) uint32 { panic("not written") }
+func (t *Trie) Lookup(a netip.Addr) uint32 {
+	if t == nil || !a.IsValid() {
+		return 0
+	}
+	hi, lo, is4 := words(a)
+	root := t.Root6
+	if is4 {
+		root = t.Root4
+	}
+	e := root[hi>>(64-t.RootBits)]
+	hi, lo = shift(hi, lo, t.RootBits)
+	for e&Leaf == 0 {
+		e = t.Nodes[e][hi>>60]
+		hi, lo = shift(hi, lo, 4)
+	}
+	return e &^ Leaf
+}
+
+// Bytes is the size of the tables.
+func (t *Trie) Bytes() int {
+	if t == nil {
+		return 0
+	}
+	return 4*(len(t.Root4)+len(t.Root6)) + 64*len(t.Nodes)
+}
+
+// words is an address with its first bit on top; of IPv4, mapped or not, only the
+// upper half of hi is used.
+func words(a netip.Addr) (hi, lo uint64, is4 bool) {
+	if a.Is4() || a.Is4In6() {
+		b := a.As4()
+		return uint64(binary.BigEndian.Uint32(b[:])) << 32, 0, true
+	}
+	b := a.As16()
+	return binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:]), false
+}
+
+// shift drops the first n bits, 0 < n < 64.
+func shift(hi, lo uint64, n int) (uint64, uint64) {
+	return hi<<n | lo>>(64-n), lo << n
+}
