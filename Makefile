@@ -5,7 +5,7 @@ LDFLAGS  = -s -w -X main.version=$(VERSION)
 FUZZTIME ?= 30s
 RACE_PACKAGES ?= . ./wire/... ./edge/... ./relay/... ./core/... ./phone/...
 
-.PHONY: build run test check fuzz bench bench-sip clean tools
+.PHONY: build run test check fuzz bench bench-sip bench-shield clean tools
 
 build: ## bin/lindero, static
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/lindero .
@@ -32,6 +32,9 @@ bench: ## everything measured against its peer, side by side
 
 bench-sip: ## SIP against Kamailio
 	scripts/bench.sh sip
+
+bench-shield: ## the shield against nftables and ipset; needs root
+	scripts/bench.sh shield
 
 clean: ## what was built and measured; never data/
 	rm -rf bin bench

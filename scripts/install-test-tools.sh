@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs the programs that the system tests drive: SIP phones and load makers
-# nobody here wrote, what builds networks, and the C compiler that go test -race
-# links with. Says what it does and does nothing
+# nobody here wrote, what builds networks, the firewalls that the shield is
+# measured against, a browser, the C compiler that go test -race links with and the
+# one that make gen makes kernel programs with. Says what it does and does nothing
 # when all is there. Needs apt (Debian 12, Ubuntu 22.04 or later).
 set -euo pipefail
 export DEBIAN_FRONTEND=noninteractive
@@ -22,6 +23,12 @@ kamailio:kamailio
 rtpengine:rtpengine-daemon
 setpriv:util-linux
 gcc:gcc
+clang:clang
+llvm-strip:llvm
+ipset:ipset
+iptables:iptables
+ethtool:ethtool
+chromium:chromium
 /usr/include/stdio.h:libc6-dev
 git:git
 '
