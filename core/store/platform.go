@@ -178,4 +178,6 @@ func (b *Brand) Companies(ctx context.Context) ([]tenancy.Company, error) {
 func (s *Store) forget() {
 	s.domains.forget()
 	s.terminals.forget()
+	s.accesses.forget()
+	s.companies.forget()
 }

@@ -32,6 +32,8 @@ type Store struct {
 
 	domains   *cache[string, tenancy.CompanyID]
 	terminals *cache[terminalKey, tenancy.Terminal]
+	accesses  *cache[tenancy.CompanyID, tenancy.Access]
+	companies *cache[tenancy.CompanyID, struct{}] // that there is one
 }
 
 // Open opens the database at url, sqlite:PATH or postgres://…, brings its schema
@@ -45,6 +47,8 @@ func Open(ctx context.Context, url string) (*Store, error) {
 	s := &Store{
 		domains:   newCache[string, tenancy.CompanyID](cacheSize, cacheLife),
 		terminals: newCache[terminalKey, tenancy.Terminal](cacheSize, cacheLife),
+		accesses:  newCache[tenancy.CompanyID, tenancy.Access](cacheSize, cacheLife),
+		companies: newCache[tenancy.CompanyID, struct{}](cacheSize, cacheLife),
 	}
 	var err error
 	switch scheme, rest, _ := strings.Cut(url, ":"); scheme {

@@ -31,6 +31,14 @@ func Run(t *testing.T, fresh func(t *testing.T) (url string)) {
 		"broken text is neither found nor fatal": testBrokenText,
 		"many write bindings at once":            testConcurrent,
 		"a name asked before it exists is found": testAbsentThenMade,
+		"policies are added, never changed":      testPolicies,
+		"one of many changes of a policy wins":   testPoliciesAtOnce,
+		"the ban list says who is banned now":    testBans,
+		"bans of nodes are kept once":            testNodeBans,
+		"bans are bounded":                       testBansAreBounded,
+		"bans long over are forgotten":           testBansArePruned,
+		"a company says from where it calls":     testAccess,
+		"operators see who is behind an address": testOverview,
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := Open(t, fresh(t))

@@ -1,0 +1,46 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/lindero/lindero/core/tenancy"
+)
+
+// audit writes down a change in the transaction that makes it: there is no change
+// without its row, and no row without its change.
+func audit(ctx context.Context, tx *sql.Tx, a tenancy.Audit) error {
+	_, err := tx.ExecContext(ctx, `INSERT INTO audits (made, who, action, object, before, after) VALUES ($1, $2, $3, $4, $5, $6)`,
+		a.At.UnixMicro(), clean(a.Who), a.Action, a.Object, orNull(a.Before), orNull(a.After))
+	return err
+}
+
+func orNull(j json.RawMessage) string {
+	if len(j) == 0 {
+		return "null"
+	}
+	return clean(string(j))
+}
+
+// Audits are the last changes, newest first, at most limit; before 0, or those
+// with an id below it.
+func (p *Platform) Audits(ctx context.Context, before int64, limit int) ([]tenancy.Audit, error) {
+	var all []tenancy.Audit
+	err := p.s.read.rows(ctx, func(r *sql.Rows) error {
+		var a tenancy.Audit
+		var made int64
+		var before, after string
+		err := r.Scan(&a.ID, &made, &a.Who, &a.Action, &a.Object, &before, &after)
+		a.At, a.Before, a.After = time.UnixMicro(made), json.RawMessage(before), json.RawMessage(after)
+		all = append(all, a)
+		return err
+	}, `SELECT id, made, who, action, object, before, after FROM audits
+		WHERE id < CAST($1 AS BIGINT) OR CAST($1 AS BIGINT) = 0 ORDER BY id DESC LIMIT $2`, before, limit)
+	if err != nil {
+		return nil, fmt.Errorf("store: audits: %w", err)
+	}
+	return all, nil
+}

@@ -1,0 +1,117 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/lindero/lindero/core/tenancy"
+)
+
+// Revisions says how often what all cores share was changed. It is one short
+// query, for those who look often.
+func (p *Platform) Revisions(ctx context.Context) (tenancy.Revisions, error) {
+	var r tenancy.Revisions
+	err := p.s.read.row(ctx, []any{&r.Policy, &r.Bans}, `SELECT
+		(SELECT number FROM revisions WHERE name = 'policy'), (SELECT number FROM revisions WHERE name = 'bans')`)
+	if err != nil {
+		return tenancy.Revisions{}, fmt.Errorf("store: revisions: %w", err)
+	}
+	return r, nil
+}
+
+// lockRevision makes every other change of what name counts wait for the end of
+// tx, and returns the number it has.
+func lockRevision(ctx context.Context, tx *sql.Tx, name string) (n uint64, err error) {
+	err = tx.QueryRowContext(ctx, `UPDATE revisions SET number = number WHERE name = $1 RETURNING number`, name).Scan(&n)
+	return n, err
+}
+
+func setRevision(ctx context.Context, tx *sql.Tx, name string, n uint64) error {
+	_, err := tx.ExecContext(ctx, `UPDATE revisions SET number = $2 WHERE name = $1`, name, int64(n))
+	return err
+}
+
+// PutPolicy puts a version into force and returns it with its number and time.
+// action is what the audit calls it. When base is given and another version is in
+// force, nothing changes and tenancy.ErrConflict is returned, with the version that
+// is in force (its number 0 when none is).
+func (p *Platform) PutPolicy(ctx context.Context, v tenancy.PolicyVersion, action string, base *uint64) (tenancy.PolicyVersion, error) {
+	var current tenancy.PolicyVersion
+	err := p.s.write.tx(ctx, func(tx *sql.Tx) error {
+		n, err := lockRevision(ctx, tx, "policy")
+		if err != nil {
+			return err
+		}
+		if current, err = policyIn(ctx, tx, n); err != nil {
+			return err
+		}
+		if base != nil && *base != n {
+			return tenancy.ErrConflict
+		}
+		v.Number, v.Made = n+1, now()
+		v.Author, v.Note = clean(v.Author), clean(v.Note)
+		_, err = tx.ExecContext(ctx, `INSERT INTO policies (number, document, author, note, made) VALUES ($1, $2, $3, $4, $5)`,
+			int64(v.Number), string(v.Document), v.Author, v.Note, v.Made.UnixMicro())
+		if err != nil {
+			return err
+		}
+		if err := setRevision(ctx, tx, "policy", v.Number); err != nil {
+			return err
+		}
+		return audit(ctx, tx, tenancy.Audit{At: v.Made, Who: v.Author, Action: action, Object: "policy",
+			Before: current.Document, After: v.Document})
+	})
+	if err != nil {
+		return current, fmt.Errorf("store: put policy: %w", err)
+	}
+	return v, nil
+}
+
+// policyIn is version n as tx sees it; version 0 has no document.
+func policyIn(ctx context.Context, tx *sql.Tx, n uint64) (tenancy.PolicyVersion, error) {
+	if n == 0 {
+		return tenancy.PolicyVersion{}, nil
+	}
+	return scanPolicy(tx.QueryRowContext(ctx, policySelect+` WHERE number = $1`, int64(n)).Scan)
+}
+
+const policySelect = `SELECT number, document, author, note, made FROM policies`
+
+func scanPolicy(scan func(...any) error) (v tenancy.PolicyVersion, err error) {
+	var document string
+	var made int64
+	err = scan(&v.Number, &document, &v.Author, &v.Note, &made)
+	v.Document, v.Made = json.RawMessage(document), time.UnixMicro(made)
+	return v, err
+}
+
+// Policy is version n, or tenancy.ErrNotFound.
+func (p *Platform) Policy(ctx context.Context, n uint64) (tenancy.PolicyVersion, error) {
+	v, err := scanPolicy(func(dest ...any) error {
+		return p.s.read.row(ctx, dest, policySelect+` WHERE number = $1`, int64(n))
+	})
+	if err != nil {
+		return tenancy.PolicyVersion{}, fmt.Errorf("store: policy %d: %w", n, err)
+	}
+	return v, nil
+}
+
+// Policies are the last versions, newest first, at most limit.
+func (p *Platform) Policies(ctx context.Context, limit int) ([]tenancy.PolicyVersion, error) {
+	var all []tenancy.PolicyVersion
+	err := p.s.read.rows(ctx, func(r *sql.Rows) error {
+		v, err := scanPolicy(r.Scan)
+		all = append(all, v)
+		return err
+	}, policySelect+` ORDER BY number DESC LIMIT $1`, limit)
+	if err != nil {
+		return nil, fmt.Errorf("store: policies: %w", err)
+	}
+	return all, nil
+}
+
+// now is the time as every database keeps it.
+func now() time.Time { return time.UnixMicro(time.Now().UnixMicro()) }
