@@ -9,7 +9,7 @@
 //
 // The way of a request from a phone:
 //
-//	transport → fromOutside → repeat? ACK? CANCEL? → admit → routeInward → transaction
+//	shield? → transport → scanner? → fromOutside → repeat? ACK? CANCEL? → admit → routeInward → transaction
 //	          → anchor its offer at a relay → printInward → core
 //
 // and of one from core:
@@ -47,6 +47,7 @@ type Edge struct {
 	cfg     Config
 	log     *slog.Logger
 	ring    *token.Ring
+	shield  Shield // nil: everybody may
 	faces   faces
 	outside *transport.Stack // phones and carriers
 	inside  *transport.Stack // cores
@@ -71,7 +72,7 @@ type Addresses struct {
 // New opens every listener, reads or makes the key file and registers the
 // metrics; nothing is served before Run. cfg must be valid. When New fails,
 // nothing stays open. reg may be nil.
-func New(cfg Config, log *slog.Logger, reg prometheus.Registerer) (_ *Edge, err error) {
+func New(cfg Config, log *slog.Logger, reg prometheus.Registerer, options ...Option) (_ *Edge, err error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("edge: configuration: %w", err)
 	}
@@ -82,6 +83,9 @@ func New(cfg Config, log *slog.Logger, reg prometheus.Registerer) (_ *Edge, err 
 		cfg.Timing = transaction.DefaultTiming()
 	}
 	e := &Edge{cfg: cfg, log: log, wheel: wheel.New()}
+	for _, o := range options {
+		o(e)
+	}
 	e.works.New = func() any { return new(work) }
 	e.table = transaction.New(cfg.MaxTransactions, e.wheel, e.expire)
 	if e.ring, err = token.LoadRing(cfg.KeyFile); err != nil {
@@ -197,7 +201,10 @@ type outsideHandler struct{ e *Edge }
 func (h outsideHandler) Message(f transport.Flow, data []byte) { h.e.receive(outside, f, data) }
 
 // Closed implements transport.Handler.
-func (h outsideHandler) Closed(f transport.Flow, _ error) { h.e.closed(outside, f) }
+func (h outsideHandler) Closed(f transport.Flow, err error) {
+	h.e.garbled(f, nil, err)
+	h.e.closed(outside, f)
+}
 
 type insideHandler struct{ e *Edge }
 
@@ -222,6 +229,9 @@ func (e *Edge) receive(from side, f transport.Flow, data []byte) {
 	w := e.works.Get().(*work)
 	defer e.works.Put(w)
 	if err := w.msg.Scan(data); err != nil {
+		if from == outside {
+			e.garbled(f, data, err)
+		}
 		e.unreadable(w, from, f, err)
 		return
 	}
@@ -231,6 +241,9 @@ func (e *Edge) receive(from side, f transport.Flow, data []byte) {
 	}
 	var err error
 	if from == outside {
+		if e.scans(w, f) {
+			return
+		}
 		err = e.fromOutside(w, f)
 	} else {
 		err = e.fromInside(w, f)

@@ -72,26 +72,22 @@ func (k *keeper) len() int {
 	return len(k.flows)
 }
 
-// learn takes the flow of p, a REGISTER that the 2xx in w answers, for as long as
-// the registration lasts; or drops it when that has ended.
-func (k *keeper) learn(w *work, p *passage) {
+// learn keeps the flow of p alive, whose REGISTER, as it was sent, is req and was
+// answered by a 2xx: for as long as the registration lasts; or drops it when that
+// has ended.
+func (k *keeper) learn(req *sip.Message, p *passage, seconds uint32) {
 	if k.e.cfg.KeepAlive.Off {
 		return
 	}
-	sent := k.e.works.Get().(*work)
-	defer k.e.works.Put(sent)
-	if err := sent.msg.Scan(p.sent); err != nil {
-		return // it was scanned before it was sent
-	}
-	if nat, _ := sip.Param(afterFirst(sent.msg.Get(sip.LinderoSource)), "nat"); p.up.Protocol == transport.UDP && string(nat) != "1" {
+	if nat, _ := sip.Param(afterFirst(req.Get(sip.LinderoSource)), "nat"); p.up.Protocol == transport.UDP && string(nat) != "1" {
 		return // nothing to keep open
 	}
-	to, err := sip.ParseNameAddr(sent.msg.Get(sip.To))
+	to, err := sip.ParseNameAddr(req.Get(sip.To))
 	if err != nil {
 		return
 	}
 	aor := maphash.Bytes(tagSeed, to.URI)
-	if seconds := granted(&w.msg, &sent.msg); seconds > 0 {
+	if seconds > 0 {
 		k.put(p.up, aor, time.Now().Add(time.Duration(seconds)*time.Second))
 	} else {
 		k.drop(p.up, aor)

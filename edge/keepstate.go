@@ -97,6 +97,9 @@ func (k *keeper) load() {
 		}
 		face := k.e.faces.outside[listener]
 		if face.protocol == transport.UDP {
+			if k.e.shield != nil {
+				k.e.shield.Registered(addr.Addr(), time.Unix(expires, 0))
+			}
 			k.put(transport.Flow{Protocol: transport.UDP, Listener: listener, Local: face.bound, Remote: addr}, 0, time.Unix(expires, 0))
 		}
 	}

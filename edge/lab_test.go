@@ -31,6 +31,7 @@ type lab struct {
 	core  *fakeCore
 	relay *fakeRelay
 	reg   *prometheus.Registry
+	guard *recorder // the shield, if the test wants one
 
 	mu      sync.Mutex
 	outside bytes.Buffer // every byte phones received
@@ -63,7 +64,11 @@ func setup(t testing.TB, change func(*lab, *edge.Config)) *lab {
 func (l *lab) start() {
 	l.Helper()
 	l.reg = prometheus.NewRegistry()
-	e, err := edge.New(l.cfg, slog.New(slog.DiscardHandler), l.reg)
+	var options []edge.Option
+	if l.guard != nil {
+		options = append(options, edge.WithShield(l.guard))
+	}
+	e, err := edge.New(l.cfg, slog.New(slog.DiscardHandler), l.reg, options...)
 	if err != nil {
 		l.Fatal(err)
 	}

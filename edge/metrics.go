@@ -38,6 +38,7 @@ const (
 	verdictRoute               // a Route of a stranger's, taken away
 	verdictHidden              // a header that named an inside address, taken away
 	verdictQueue               // a response dropped because too many waited for the relay
+	verdictScanner             // a request of a tool that looks for ways in, not answered
 	verdictNotAnchored         // an answer that the relay did not anchor
 	numVerdicts
 )
@@ -45,7 +46,7 @@ const (
 var verdictNames = [numVerdicts]string{
 	"none", "garbage", "malformed", "hops", "loop", "scheme", "extension", "full", "token", "flow_gone", "no_target",
 	"core_down", "relay_down", "media", "timeout", "stranger", "stray_ack", "stray_cancel", "stray", "wrong_flow",
-	"unsent", "route", "hidden", "queue", "not_anchored",
+	"unsent", "route", "hidden", "queue", "scanner", "not_anchored",
 }
 
 // A tally counts something that has a direction.

@@ -27,6 +27,7 @@ type passage struct {
 	dialog bool // it may form a dialog: INVITE, SUBSCRIBE or REFER without a To tag
 	early  bool // INVITE without a To tag: its failure frees the anchor
 	secure bool // its Request-URI is a sips: URI
+	signed bool // has credentials, of which core's answer will be the judgement
 	fresh  bool // may go to another core when the first cannot be reached
 
 	up, down transport.Flow // of the sender, and of the target
@@ -89,6 +90,7 @@ func (e *Edge) begin(p *passage, m *sip.Message, from side, f transport.Flow, rl
 	p.early = first && p.method == invite
 	p.dialog = first && (p.method == invite || p.method == subscribe || p.method == refer)
 	p.fresh = first
+	p.signed = from == outside && signed(m)
 	p.secure = secureURI(m.URI)
 	p.head = newHead(m, f)
 	p.media.relay = rl

@@ -138,11 +138,12 @@ func (e *Edge) goUp(w *work, r *record, sdp []byte) {
 	p.last = append(p.last[:0], w.out...)
 	e.metrics.responses.add(p.from == inside)
 	e.up(p, w.out)
+	e.testify(w, p)
 	if code < 200 {
 		return
 	}
 	if p.from == outside && p.method == register_ && code < 300 {
-		e.keeper.learn(w, p)
+		e.registered(w, p)
 	}
 	e.finished(r, code)
 }

@@ -50,8 +50,16 @@ func (e *Edge) appendSource(dst []byte, m *sip.Message, f transport.Flow) []byte
 	dst = f.Remote.AppendTo(dst)
 	dst = append(append(dst, ";transport="...), f.Protocol.String()...)
 	dst = append(append(dst, ";edge="...), e.cfg.Name...)
+	nat := ";nat=0"
 	if natted(m, f) {
-		return append(dst, ";nat=1"...)
+		nat = ";nat=1"
 	}
-	return append(dst, ";nat=0"...)
+	dst = append(dst, nat...)
+	if e.shield == nil {
+		return dst
+	}
+	if country := e.shield.Country(sourceOf(f)); country != "" {
+		dst = append(append(dst, ";country="...), country...)
+	}
+	return dst
 }
