@@ -134,6 +134,38 @@ func TestAnEndedContextEndsTheLoad(t *testing.T) {
 	}
 }
 
+// The base of every comparison: what is sent flat out arrives, packet by packet,
+// by the device's own count, and nothing of it comes up to the stack.
+func TestNothingIsLostOnTheWire(t *testing.T) {
+	w := newWire(t)
+	drop, err := w.Drop()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer drop.Close()
+	p := w.Plan(netip.MustParsePrefix("198.18.0.0/15"), 5060)
+	p.Packets = 2_000_000
+	got := newCapture(t, w, p)
+	before, err := w.Received()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := send(t, p)
+	after, err := w.Received()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d packets, %v of processor time each", r.Sent, r.CPU/time.Duration(r.Sent))
+	if after-before != r.Sent {
+		t.Errorf("%d packets arrived of %d", after-before, r.Sent)
+	}
+	for got.next(t, time.Millisecond) { // what the far end itself says, at most
+	}
+	if got.packets > 0 {
+		t.Error("the sink lets packets through")
+	}
+}
+
 func TestAPlanThatCannotBeSentIsRefused(t *testing.T) {
 	good := livegen.Plan{Device: "x", From: netip.MustParsePrefix("198.18.0.0/15"), To: netip.MustParseAddr("192.0.2.1"), ToPort: 65535}
 	for want, change := range map[string]func(*livegen.Plan){
