@@ -34,25 +34,35 @@ type Relay struct {
 	pools  map[netip.Addr]*ports.Pool // by the address they are of
 	calls  *call.Registry
 	meters *meters
+	media  PortRange
+	legs   legs
 	ready  atomic.Bool
 }
 
 // Addresses are where a relay listens.
-type Addresses struct{ NG netip.AddrPort }
+type Addresses struct {
+	NG    netip.AddrPort
+	Media PortRange // on both interfaces
+}
 
 // sweepEvery is how often calls and resting ports are looked at.
 const sweepEvery = time.Second
 
 // New opens the NG socket and registers metrics. cfg must be valid. Run does the
 // rest; a Relay that is not run should be closed.
-func New(cfg Config, log *slog.Logger, reg prometheus.Registerer) (*Relay, error) {
+func New(cfg Config, log *slog.Logger, reg prometheus.Registerer, options ...Option) (*Relay, error) {
 	conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(cfg.NG))
 	if err != nil {
 		return nil, fmt.Errorf("relay: ng %v (choose another with the key ng): %w", cfg.NG, err)
 	}
 	// The default is a few hundred offers; a burst after a failover is more.
 	_ = conn.SetReadBuffer(4 << 20)
-	r := &Relay{log: log.With("relay", cfg.ID), ng: conn, pools: make(map[netip.Addr]*ports.Pool)}
+	r := &Relay{log: log.With("relay", cfg.ID), ng: conn, pools: make(map[netip.Addr]*ports.Pool), media: cfg.MediaPorts}
+	r.legs.lent = make(map[uint16]uint8)
+	for _, o := range options {
+		o(r)
+	}
+	r.legs.clear(r.media) // now that the socket is ours: there is no other relay whose calls this would end
 	faces := []struct {
 		name string
 		face Interface
@@ -72,6 +82,9 @@ func New(cfg Config, log *slog.Logger, reg prometheus.Registerer) (*Relay, error
 		bind := f.face.Bind
 		if r.pools[bind] == nil {
 			r.pools[bind] = ports.NewPool(bind, cfg.MediaPorts.Low, cfg.MediaPorts.High, time.Duration(cfg.PortRest), r.table)
+			if r.legs.to != nil {
+				r.pools[bind].Watch(r.legs.mark)
+			}
 		}
 		setup.Interfaces = append(setup.Interfaces, call.Interface{
 			Name: f.name, Bind: bind, Advertise: f.face.Advertised(), Pool: r.pools[bind],
@@ -93,7 +106,7 @@ func (r *Relay) Close() error {
 
 // Addresses says where the relay listens.
 func (r *Relay) Addresses() Addresses {
-	return Addresses{NG: r.ng.LocalAddr().(*net.UDPAddr).AddrPort()}
+	return Addresses{NG: r.ng.LocalAddr().(*net.UDPAddr).AddrPort(), Media: r.media}
 }
 
 // Ready is nil while the relay takes calls.
@@ -113,7 +126,9 @@ func (r *Relay) Run(ctx context.Context) error {
 	r.ready.Store(true)
 	defer r.ready.Store(false)
 	r.log.Info("relay serves", "ng", r.Addresses().NG.String(), "forwarding", "user space")
-	if err := group.Wait(); err != nil {
+	err := group.Wait()
+	r.legs.clear(r.media)
+	if err != nil {
 		return fmt.Errorf("relay: %w", err)
 	}
 	return nil

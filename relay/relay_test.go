@@ -28,6 +28,11 @@ type rig struct {
 
 func newRig(t *testing.T, change ...func(*relay.Config)) *rig {
 	t.Helper()
+	return newRigWith(t, nil, change...)
+}
+
+func newRigWith(t *testing.T, options []relay.Option, change ...func(*relay.Config)) *rig {
+	t.Helper()
 	cfg := relay.DefaultConfig()
 	cfg.NG = netip.MustParseAddrPort("127.0.0.1:0")
 	cfg.External.Bind = netip.MustParseAddr("127.0.0.2")
@@ -40,7 +45,7 @@ func newRig(t *testing.T, change ...func(*relay.Config)) *rig {
 	}
 	g := &rig{t: t, reg: prometheus.NewRegistry()}
 	var err error
-	if g.relay, err = relay.New(cfg, slog.New(slog.DiscardHandler), g.reg); err != nil {
+	if g.relay, err = relay.New(cfg, slog.New(slog.DiscardHandler), g.reg, options...); err != nil {
 		t.Fatal(err)
 	}
 	if g.client, err = ng.NewClient(g.relay.Addresses().NG, ng.ClientConfig{}); err != nil {

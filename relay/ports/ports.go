@@ -44,6 +44,7 @@ type Pool struct {
 	addr    netip.Addr
 	rest    time.Duration
 	sockets Sockets
+	watch   func(port uint16, lent bool) // nil: nobody watches
 
 	mu      sync.Mutex // guards the fields below
 	free    []uint16   // even ports, the one unused for longest first; begins shuffled, so that ports cannot be guessed
@@ -68,6 +69,18 @@ func NewPool(addr netip.Addr, low, high uint16, rest time.Duration, sockets Sock
 	return p
 }
 
+// Watch makes the pool call f for each port when it is lent, before Lend returns
+// it, and when it comes back. f may not call the pool. Watch is called before any
+// other method, or not at all.
+func (p *Pool) Watch(f func(port uint16, lent bool)) { p.watch = f }
+
+func (p *Pool) say(pair Pair, lent bool) {
+	if p.watch != nil {
+		p.watch(pair.RTP.Port(), lent)
+		p.watch(pair.RTCP.Port(), lent)
+	}
+}
+
 // Lend opens both sockets of a free pair. A port that another program has is
 // passed over. When none is free, a spared pair goes on to the next call without
 // waiting for Sweep: calls that come to nothing then cost ports for as long as
@@ -82,6 +95,7 @@ func (p *Pool) Lend() (Pair, error) {
 	}
 	if err == nil {
 		p.lent++
+		p.say(pair, true)
 	}
 	return pair, err
 }
@@ -114,6 +128,7 @@ func (p *Pool) Return(pair Pair, now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.lent--
+	p.say(pair, false)
 	p.resting = append(p.resting, resting{pair, now})
 }
 
@@ -123,6 +138,7 @@ func (p *Pool) Spare(pair Pair) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.lent--
+	p.say(pair, false)
 	p.spared = append(p.spared, pair)
 }
 

@@ -2,7 +2,9 @@ package ports_test
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -224,4 +226,38 @@ func TestTheLongestUnusedIsLentFirst(t *testing.T) {
 		p.Return(pair, begin)
 		p.Sweep(begin)
 	}
+}
+
+// Who watches hears of a port before the borrower does, and of its return at
+// once, though it rests or is lent again without having been closed.
+func TestWatch(t *testing.T) {
+	p := ports.NewPool(ours, 30000, 30001, rest, newSockets(t))
+	var heard []string
+	p.Watch(func(port uint16, lent bool) { heard = append(heard, fmt.Sprint(port, lent)) })
+	expect := func(want ...string) {
+		t.Helper()
+		if !slices.Equal(heard, want) {
+			t.Errorf("heard %q, want %q", heard, want)
+		}
+		heard = nil
+	}
+	pair, err := p.Lend()
+	if err != nil {
+		t.Fatal(err)
+	}
+	expect("30000 true", "30001 true")
+	if _, err := p.Lend(); err == nil {
+		t.Error("lent twice")
+	}
+	expect()
+	p.Spare(pair)
+	expect("30000 false", "30001 false")
+	if _, err := p.Lend(); err != nil {
+		t.Fatal(err)
+	}
+	expect("30000 true", "30001 true")
+	p.Return(pair, begin)
+	expect("30000 false", "30001 false")
+	p.Sweep(begin.Add(rest))
+	expect()
 }
