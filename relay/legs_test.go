@@ -40,44 +40,45 @@ func (f *filter) open() map[uint16]bool {
 // The answer to an offer names ports that are live already, and no other is; the
 // end of the call closes them, and the ports then rest.
 func TestPortsAreLiveFromTheAnswerToTheEnd(t *testing.T) {
-	f := &filter{live: map[uint16]bool{4242: true}}
-	for p := 30200; p <= 30203; p++ {
-		f.live[uint16(p)] = true // of a relay that was killed
-	}
-	g := newRigWith(t, []relay.Option{relay.WithLegs(f)}, func(c *relay.Config) {
-		c.MediaPorts = relay.PortRange{Low: 30200, High: 30203} // two pairs
-	})
-	if m := g.relay.Addresses().Media; m.Low != 30200 || m.High != 30203 {
-		t.Errorf("the relay says its media ports are %v", m)
-	}
-	if n := len(f.open()); n != 1 {
-		t.Fatalf("%d ports are live after the start, want the one that is not the relay's", n)
-	}
-	a := newPhone(t, "127.0.0.1")
-	// One after the other until one port is lent on both addresses.
-	shared := false
-	for i := 0; i < 100 && !shared; i++ {
-		id := fmt.Sprint("call", i)
-		reply := g.do(ng.Command{Name: ng.Offer, CallID: id, FromTag: "a", SDP: a.sdp(), Direction: [2]string{"external", "internal"}}, ng.ResultOK)
-		open := f.open()
-		s, err := sdp.Parse(reply.SDP)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if told := s.Media[0].Port; !open[told] || !open[told+1] {
-			t.Fatalf("ports %d and %d were told and are not both live: %v", told, told+1, open)
-		}
-		shared = len(open) == 3 // and 4242
-		if !shared && len(open) != 5 {
-			t.Fatalf("%d ports are live", len(open))
-		}
-		g.do(ng.Command{Name: ng.Delete, CallID: id, FromTag: "a"}, ng.ResultOK)
-		if n := len(f.open()); n != 1 {
-			t.Fatalf("%d ports are live after the call", n)
-		}
-	}
-	if !shared {
-		t.Error("no port was ever lent on both addresses")
+	for name, c := range map[string]struct {
+		ports relay.PortRange
+		live  int // during the call
+	}{
+		"many ports":             {relay.PortRange{Low: 30200, High: 30239}, 4},
+		"one pair, on both ends": {relay.PortRange{Low: 30241, High: 30244}, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := &filter{live: map[uint16]bool{}}
+			for p := c.ports.Low - 1; p <= c.ports.High; p++ {
+				f.live[p] = true // of a relay that was killed, but for the first one
+			}
+			g := newRigWith(t, []relay.Option{relay.WithLegs(f)}, func(cfg *relay.Config) { cfg.MediaPorts = c.ports })
+			if m := g.relay.Addresses().Media; m != c.ports {
+				t.Errorf("the relay says its media ports are %v", m)
+			}
+			only := func(want int) {
+				t.Helper()
+				if open := f.open(); len(open) != want+1 || !open[c.ports.Low-1] {
+					t.Errorf("live are %v, want %d and another's", open, want)
+				}
+			}
+			only(0)
+			a := newPhone(t, "127.0.0.1")
+			for i := range 3 {
+				id := fmt.Sprint("call", i)
+				reply := g.do(ng.Command{Name: ng.Offer, CallID: id, FromTag: "a", SDP: a.sdp(), Direction: [2]string{"external", "internal"}}, ng.ResultOK)
+				only(c.live)
+				s, err := sdp.Parse(reply.SDP)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if told := s.Media[0].Port; !f.open()[told] || !f.open()[told+1] {
+					t.Errorf("ports %d and %d were told and are not both live", told, told+1)
+				}
+				g.do(ng.Command{Name: ng.Delete, CallID: id, FromTag: "a"}, ng.ResultOK)
+				only(0)
+			}
+		})
 	}
 }
 
