@@ -1,4 +1,5 @@
 //go:build ignore
+
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /* livegen: a load maker. It runs under BPF_PROG_TEST_RUN with live frames, where
  * the kernel hands it pages in a loop; each that it answers with XDP_TX leaves the
@@ -10,17 +11,14 @@
  *	until     Generator.Run: stop when so many have left
  *	due       here: when the next one may leave, for pacing
  */
-#include <linux/bpf.h>
-#include <linux/if_ether.h>
+#include "../kernel.h"
 
-#define SEC(name) __attribute__((section(name), used))
-#define always static __always_inline
-
-static __u64 (*ktime_get_ns)(void) = (void *)BPF_FUNC_ktime_get_ns;
+static __u64 (*const bpf_ktime_get_ns)(void) = (void *)5;
 
 /* The headers every packet begins with. Pages come back with whatever the receiver
  * wrote into them, so all headers are written anew; what follows them is left. */
-#define HEADERS_MAX 74 /* Ethernet, IPv6, TCP */
+#define ETHERNET 14
+#define HEADERS_MAX (ETHERNET + 40 + 20) /* IPv6, TCP */
 struct headers {
 	__u8 bytes[HEADERS_MAX];
 } __attribute__((aligned(8)));
@@ -45,7 +43,7 @@ volatile __u64 sent, until, due;
 
 /* mix32 gives every number another one (murmur3's finalizer): a counter becomes
  * random looking and does not repeat before all 2^32 were had. */
-always __u32 mix32(__u32 x)
+static __always_inline __u32 mix32(__u32 x)
 {
 	x ^= x >> 16;
 	x *= 0x85ebca6b;
@@ -54,7 +52,7 @@ always __u32 mix32(__u32 x)
 	return x ^ x >> 16;
 }
 
-always __u16 fold(__u64 sum)
+static __always_inline __u16 fold(__u64 sum)
 {
 	sum = (sum & 0xffffffff) + (sum >> 32);
 	sum = (sum & 0xffff) + ((sum >> 16) & 0xffff) + (sum >> 32);
@@ -62,7 +60,7 @@ always __u16 fold(__u64 sum)
 	return (sum & 0xffff) + (sum >> 16);
 }
 
-always __u64 source(__u32 i)
+static __always_inline __u64 source(__u32 i)
 {
 	if (sources)
 		return first + ((i % sources) * step << shift);
@@ -70,7 +68,7 @@ always __u64 source(__u32 i)
 }
 
 /* turn waits for the next packet's time by answering no until then. */
-always int turn(void)
+static __always_inline int turn(void)
 {
 	__u64 now, next = due;
 
@@ -78,7 +76,7 @@ always int turn(void)
 		return 0;
 	if (!interval)
 		return 1;
-	now = ktime_get_ns();
+	now = bpf_ktime_get_ns();
 	if (now < next)
 		return 0;
 	if (next + CATCH_UP < now)
@@ -88,29 +86,29 @@ always int turn(void)
 }
 
 /* address writes the packet's source and returns its checksum's part. */
-always __u64 address(__u8 *p, __u32 i)
+static __always_inline __u64 address(__u8 *p, __u32 i)
 {
 	__u64 from = source(i);
 
 	if (ipv6) {
-		__u64 *at = (void *)(p + ETH_HLEN + 8);
-		__u64 upper = __builtin_bswap64(from);
+		__u64 *at = (void *)(p + ETHERNET + 8);
+		__u64 upper = from_be64(from);
 		__u64 lower = (__u64)mix32(from) << 32 | mix32(from >> 32) | 1;
 
 		__builtin_memcpy(at, &upper, 8);
 		__builtin_memcpy(at + 1, &lower, 8);
 		return (upper & 0xffffffff) + (upper >> 32) + (lower & 0xffffffff) + (lower >> 32);
 	}
-	__u32 saddr = __builtin_bswap32(from);
+	__u32 saddr = from_be32(from);
 	__u16 check = ~fold((__u64)ip_sum + saddr);
 
-	__builtin_memcpy(p + ETH_HLEN + 10, &check, 2);
-	__builtin_memcpy(p + ETH_HLEN + 12, &saddr, 4);
+	__builtin_memcpy(p + ETHERNET + 10, &check, 2);
+	__builtin_memcpy(p + ETHERNET + 12, &saddr, 4);
 	return saddr;
 }
 
 /* ends writes ports and checksum; sum is that of the source address. */
-always void ends(__u8 *p, __u32 i, __u64 sum)
+static __always_inline void ends(__u8 *p, __u32 i, __u64 sum)
 {
 	__u32 any = mix32(i + 0x9e3779b9);
 	__u16 from = source_port, to = port;
@@ -119,8 +117,8 @@ always void ends(__u8 *p, __u32 i, __u64 sum)
 		from = 1024 + (__u16)((any & 0xffff) * 64512 >> 16);
 	if (ports > 1)
 		to += (any >> 16) * ports >> 16;
-	from = __builtin_bswap16(from);
-	to = __builtin_bswap16(to);
+	from = to_be16(from);
+	to = to_be16(to);
 	sum += (__u64)l4_sum + from + to;
 	__builtin_memcpy(p, &from, 2);
 	__builtin_memcpy(p + 2, &to, 2);
@@ -135,7 +133,7 @@ SEC("xdp") int livegen(struct xdp_md *ctx)
 {
 	__u8 *p = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	const __u8 *from = (const __u8 *)&headers;
-	const int l4 = ETH_HLEN + (ipv6 ? 40 : 20);
+	const int l4 = ETHERNET + (ipv6 ? 40 : 20);
 	__u32 i = sent;
 
 	if (!turn())
