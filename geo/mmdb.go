@@ -246,13 +246,16 @@ func (w *walk) note(code string) {
 // codeOf reads the country of a record, however its maker writes it; "" is none.
 // Where the address is said to be comes before where it is registered.
 func codeOf(r maxminddb.Result) (string, error) {
-	for _, path := range [][]any{{"country_code"}, {"country", "iso_code"}, {"country"}, {"registered_country", "iso_code"}} {
+	for _, path := range [][]any{{"country_code"}, {"country", "iso_code"}, {"registered_country", "iso_code"}} {
 		var code string
 		err := r.DecodePath(&code, path...)
-		if errors.As(err, new(maxminddb.UnmarshalTypeError)) {
-			continue // something else goes by that name here
+		if err != nil && len(path) == 2 {
+			// Some write the code itself where others have a map.
+			if other := r.DecodePath(&code, path[0]); other == nil {
+				err = nil
+			}
 		}
-		if err != nil {
+		if err != nil && !errors.As(err, new(maxminddb.UnmarshalTypeError)) { // something else may go by that name
 			return "", err
 		}
 		if code != "" {

@@ -3,6 +3,7 @@ package geo
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"time"
@@ -14,21 +15,28 @@ import (
 // there is no file is no failure: countries stay as they are until there is one.
 func Watch(ctx context.Context, path string, interval time.Duration, changed func(*Table), failed func(error)) {
 	var seen stamp
+	var told string // a failure to look is told once, not every interval
 	look := func() {
-		now, err := stampOf(path)
-		if errors.Is(err, fs.ErrNotExist) || err == nil && now == seen {
+		now, err := os.Stat(path) // before the file is read: should it change meanwhile, it is read again
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return
+		case err != nil:
+			if err.Error() != told {
+				told = err.Error()
+				failed(fmt.Errorf("geo: looking at the country database: %w", err))
+			}
+			return
+		case seen.same(stamp{now}):
 			return
 		}
-		if err == nil {
-			// Taken before the file is read: should it change meanwhile, it is read again.
-			seen = now
-			var t *Table
-			if t, err = Open(path); err == nil {
-				changed(t)
-				return
-			}
+		seen, told = stamp{now}, ""
+		t, err := Open(path)
+		if err != nil {
+			failed(err)
+			return
 		}
-		failed(err)
+		changed(t)
 	}
 	look()
 	tick := time.NewTicker(interval)
@@ -44,15 +52,8 @@ func Watch(ctx context.Context, path string, interval time.Duration, changed fun
 }
 
 // A stamp tells one state of a file from another.
-type stamp struct {
-	changed time.Time
-	size    int64
-}
+type stamp struct{ fs.FileInfo }
 
-func stampOf(path string) (stamp, error) {
-	at, err := os.Stat(path)
-	if err != nil {
-		return stamp{}, err
-	}
-	return stamp{at.ModTime(), at.Size()}, nil
+func (s stamp) same(o stamp) bool {
+	return s.FileInfo != nil && os.SameFile(s.FileInfo, o.FileInfo) && s.ModTime().Equal(o.ModTime()) && s.Size() == o.Size()
 }

@@ -2,6 +2,7 @@ package trie
 
 import (
 	"cmp"
+	"encoding/binary"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -15,191 +16,201 @@ func Build(rootBits int, entries []Entry) (*Trie, error) {
 	if rootBits != 8 && rootBits != 16 {
 		return nil, fmt.Errorf("trie: root of %d bits; it is 8 or 16", rootBits)
 	}
-	rules, err := normalize(entries)
+	rules4, rules6, err := normalize(entries)
 	if err != nil {
 		return nil, err
 	}
-	d := &draft{rootBits: rootBits, root4: emptyRoot(rootBits), root6: emptyRoot(rootBits)}
-	for i, r := range rules {
-		if i > 0 && rules[i-1].samePrefix(r) {
-			if rules[i-1].value != r.value {
-				return nil, fmt.Errorf("trie: %v has two values, %d and %d", r.prefix(), rules[i-1].value, r.value)
-			}
-			continue
-		}
-		d.insert(r)
-	}
-	return d.finish(), nil
+	t := &Trie{RootBits: rootBits}
+	b := newBuilder(t)
+	t.Root4, t.Root6 = b.root(rules4), b.root(rules6)
+	t.Nodes = slices.Clip(t.Nodes)
+	return t, nil
 }
 
 // A rule is an Entry as the trie is built from it.
 type rule struct {
 	hi, lo uint64 // bits after the prefix's length are 0
-	value  uint32
+	leaf   uint32
 	bits   uint8
-	is4    bool
 }
 
-func (r rule) samePrefix(o rule) bool {
-	return r.hi == o.hi && r.lo == o.lo && r.bits == o.bits && r.is4 == o.is4
+// normalize checks the entries and sorts each family's by address, then length: a
+// shorter prefix stands before all that it holds.
+func normalize(entries []Entry) (rules4, rules6 []rule, err error) {
+	for i, e := range entries {
+		p := e.Prefix.Masked()
+		if !p.IsValid() {
+			return nil, nil, fmt.Errorf("trie: entry %d: %v is no prefix", i, e.Prefix)
+		}
+		if e.Value == 0 || e.Value >= Leaf {
+			return nil, nil, fmt.Errorf("trie: %v: value %d is not within 1 and %d", e.Prefix, e.Value, uint32(Leaf-1))
+		}
+		hi, lo, is4 := words(p.Addr())
+		r := rule{hi: hi, lo: lo, leaf: Leaf | e.Value, bits: uint8(p.Bits())}
+		if !is4 {
+			rules6 = append(rules6, r)
+			continue
+		}
+		if p.Addr().Is4In6() {
+			r.bits -= 96 // it has as many: Masked would have cleared the ffff else
+		}
+		rules4 = append(rules4, r)
+	}
+	if rules4, err = sortRules(rules4, true); err != nil {
+		return nil, nil, err
+	}
+	rules6, err = sortRules(rules6, false)
+	return rules4, rules6, err
+}
+
+// sortRules sorts one family's rules and takes out repetitions.
+func sortRules(rules []rule, is4 bool) ([]rule, error) {
+	slices.SortFunc(rules, func(a, b rule) int {
+		switch {
+		case a.hi != b.hi:
+			return cmp.Compare(a.hi, b.hi)
+		case a.lo != b.lo:
+			return cmp.Compare(a.lo, b.lo)
+		default:
+			return int(a.bits) - int(b.bits)
+		}
+	})
+	for i := 1; i < len(rules); i++ {
+		a, b := rules[i-1], rules[i]
+		if a.hi == b.hi && a.lo == b.lo && a.bits == b.bits && a.leaf != b.leaf {
+			return nil, fmt.Errorf("trie: %v has two values, %d and %d", a.prefix(is4), min(a.leaf, b.leaf)&^Leaf, max(a.leaf, b.leaf)&^Leaf)
+		}
+	}
+	return slices.Compact(rules), nil
 }
 
 // prefix is the rule's prefix, for messages.
-func (r rule) prefix() netip.Prefix {
+func (r rule) prefix(is4 bool) netip.Prefix {
 	var b [16]byte
-	for i := range 8 {
-		b[i], b[8+i] = byte(r.hi>>(56-8*i)), byte(r.lo>>(56-8*i))
-	}
+	binary.BigEndian.PutUint64(b[:], r.hi)
+	binary.BigEndian.PutUint64(b[8:], r.lo)
 	a := netip.AddrFrom16(b)
-	if r.is4 {
+	if is4 {
 		a = netip.AddrFrom4([4]byte(b[:4]))
 	}
 	return netip.PrefixFrom(a, int(r.bits))
 }
 
-// normalize checks the entries and sorts them by length, then address, so that a
-// longer prefix always overwrites part of a shorter one, and the same prefix
-// stands side by side.
-func normalize(entries []Entry) ([]rule, error) {
-	var starts [130]int // of each length's rules; counting sort
-	rules := make([]rule, len(entries))
-	for i, e := range entries {
-		p := e.Prefix.Masked()
-		if !p.IsValid() {
-			return nil, fmt.Errorf("trie: entry %d: %v is no prefix", i, e.Prefix)
-		}
-		if e.Value == 0 || e.Value >= Leaf {
-			return nil, fmt.Errorf("trie: %v: value %d is not within 1 and %d", e.Prefix, e.Value, uint32(Leaf-1))
-		}
-		bits := p.Bits()
-		hi, lo, is4 := words(p.Addr())
-		if is4 && p.Addr().Is4In6() {
-			bits -= 96 // of ::ffff:0:0/96 or longer, as Masked would have cleared the ffff else
-		}
-		rules[i] = rule{hi: hi, lo: lo, value: e.Value, bits: uint8(bits), is4: is4}
-		starts[bits+1]++
+// slot is the four bits of a rule after the first depth, depth a multiple of 4.
+func (r rule) slot(depth int) int {
+	if depth < 64 {
+		return int(r.hi >> (60 - depth) & 15)
 	}
-	for i := 1; i < len(starts); i++ {
-		starts[i] += starts[i-1]
-	}
-	sorted, next := make([]rule, len(rules)), starts
-	for _, r := range rules {
-		sorted[next[r.bits]] = r
-		next[r.bits]++
-	}
-	for i := range len(starts) - 1 {
-		slices.SortFunc(sorted[starts[i]:starts[i+1]], byAddress)
-	}
-	return sorted, nil
+	return int(r.lo >> (124 - depth) & 15)
 }
 
-func byAddress(a, b rule) int {
-	switch {
-	case a.is4 != b.is4 && a.is4:
-		return -1
-	case a.is4 != b.is4:
-		return 1
-	case a.hi != b.hi:
-		return cmp.Compare(a.hi, b.hi)
-	default:
-		return cmp.Compare(a.lo, b.lo)
+// A builder makes nodes from the bottom up, so that equal ones meet at once and
+// nothing is ever stored that is not kept.
+type builder struct {
+	t     *Trie
+	known []known // open addressing by hash
+}
+
+// known is a node that there is; the zero one is an empty place.
+type known struct {
+	hash uint32
+	next uint32 // the node's index + 1
+}
+
+func newBuilder(t *Trie) *builder { return &builder{t: t, known: make([]known, 1<<12)} }
+
+// root makes a root table and all below it, of one family's sorted rules.
+func (b *builder) root(rules []rule) []uint32 {
+	depth := b.t.RootBits
+	root := make([]uint32, 1<<depth)
+	for i := range root {
+		root[i] = Leaf
 	}
-}
-
-// A draft is a trie that grows; each of its nodes has one parent.
-type draft struct {
-	rootBits     int
-	root4, root6 []uint32
-	nodes        []Node
-}
-
-func emptyRoot(bits int) []uint32 {
-	root := make([]uint32, 1<<bits)
-	fill(root, Leaf)
+	b.entries(root, rules, depth, func(r rule) int { return int(r.hi >> (64 - depth)) })
 	return root
 }
 
-func fill(entries []uint32, e uint32) {
-	for i := range entries {
-		entries[i] = e
-	}
-}
-
-// insert puts a rule over the shorter ones. Those as long or longer have not been
-// inserted within it, so what it overwrites is leaves.
-func (d *draft) insert(r rule) {
-	root, hi, lo, left := d.root6, r.hi, r.lo, int(r.bits)
-	if r.is4 {
-		root = d.root4
-	}
-	at, leaf := int(hi>>(64-d.rootBits)), Leaf|r.value
-	if left <= d.rootBits {
-		fill(root[at:at+1<<(d.rootBits-left)], leaf)
-		return
-	}
-	n := d.below(&root[at])
-	hi, lo = shift(hi, lo, d.rootBits)
-	for left -= d.rootBits; left > 4; left -= 4 {
-		e := d.nodes[n][hi>>60]
-		if e&Leaf != 0 { // below may move the nodes, so it gets no pointer into them
-			e = d.add(e)
-			d.nodes[n][hi>>60] = e
-		}
-		n = e
-		hi, lo = shift(hi, lo, 4)
-	}
-	at = int(hi >> 60)
-	fill(d.nodes[n][at:at+1<<(4-left)], leaf)
-}
-
-// below is the node under an entry of a root, made when the entry is a leaf.
-func (d *draft) below(e *uint32) uint32 {
-	if *e&Leaf != 0 {
-		*e = d.add(*e)
-	}
-	return *e
-}
-
-// add makes a node that says what the leaf said.
-func (d *draft) add(leaf uint32) uint32 {
+// below makes what decides the bits from depth on, inside a prefix whose own
+// answer is leaf: a node's index, or a leaf when the rules change nothing.
+func (b *builder) below(rules []rule, depth int, leaf uint32) uint32 {
 	var n Node
-	fill(n[:], leaf)
-	d.nodes = append(d.nodes, n)
-	return uint32(len(d.nodes) - 1)
+	for i := range n {
+		n[i] = leaf
+	}
+	b.entries(n[:], rules, depth+4, func(r rule) int { return r.slot(depth) })
+	for _, e := range n {
+		if e&Leaf == 0 || e != n[0] {
+			return b.store(&n)
+		}
+	}
+	return n[0]
 }
 
-// finish stores equal subtrees once: bottom up, two nodes are equal when their
-// entries are. A node that says the same everywhere becomes a leaf.
-func (d *draft) finish() *Trie {
-	t := &Trie{RootBits: d.rootBits, Root4: d.root4, Root6: d.root6}
-	known := make(map[Node]uint32, len(d.nodes)/2)
-	var store func(e uint32) uint32
-	store = func(e uint32) uint32 {
-		if e&Leaf != 0 {
-			return e
+// entries fills in a table of which slot says where a rule begins; the bits up to
+// depth are decided by it.
+func (b *builder) entries(table []uint32, rules []rule, depth int, slot func(rule) int) {
+	for i := 0; i < len(rules); {
+		at := slot(rules[i])
+		if short := depth - int(rules[i].bits); short >= 0 {
+			for j := range table[at : at+1<<short] {
+				table[at+j] = rules[i].leaf
+			}
+			i++
+			continue
 		}
-		n := d.nodes[e]
-		same := true
-		for i := range n {
-			n[i] = store(n[i])
-			same = same && n[i] == n[0]
+		end := i + 1
+		for end < len(rules) && slot(rules[end]) == at {
+			end++
 		}
-		if same && n[0]&Leaf != 0 {
-			return n[0]
-		}
-		at, ok := known[n]
-		if !ok {
-			at = uint32(len(t.Nodes))
-			t.Nodes = append(t.Nodes, n)
-			known[n] = at
-		}
-		return at
+		table[at] = b.below(rules[i:end], depth, table[at])
+		i = end
 	}
-	for _, root := range [][]uint32{t.Root4, t.Root6} {
-		for i, e := range root {
-			root[i] = store(e)
+}
+
+// store finds the node among those there are, or adds it.
+func (b *builder) store(n *Node) uint32 {
+	if 2*len(b.t.Nodes) >= len(b.known) {
+		b.grow()
+	}
+	h, mask := hash(n), len(b.known)-1
+	i := int(h) & mask
+	for ; b.known[i].next != 0; i = (i + 1) & mask {
+		if k := b.known[i]; k.hash == h && b.t.Nodes[k.next-1] == *n {
+			return k.next - 1
 		}
 	}
-	t.Nodes = slices.Clip(t.Nodes)
-	return t
+	if len(b.t.Nodes) == cap(b.t.Nodes) {
+		b.t.Nodes = slices.Grow(b.t.Nodes, max(256, len(b.t.Nodes)))
+	}
+	b.t.Nodes = append(b.t.Nodes, *n)
+	b.known[i] = known{h, uint32(len(b.t.Nodes))}
+	return uint32(len(b.t.Nodes)) - 1
+}
+
+func (b *builder) grow() {
+	old := b.known
+	b.known = make([]known, 4*len(old))
+	mask := len(b.known) - 1
+	for _, k := range old {
+		if k.next == 0 {
+			continue
+		}
+		i := int(k.hash) & mask
+		for b.known[i].next != 0 {
+			i = (i + 1) & mask
+		}
+		b.known[i] = k
+	}
+}
+
+// hash mixes all of a node. Whoever writes a database could make many nodes meet,
+// and would have a table that takes long to build, of their own making.
+func hash(n *Node) uint32 {
+	h := uint64(0x9e3779b97f4a7c15)
+	for i := 0; i < len(n); i += 2 {
+		h ^= uint64(n[i])<<32 | uint64(n[i+1])
+		h *= 0xff51afd7ed558ccd
+		h ^= h >> 32
+	}
+	return uint32(h)
 }
