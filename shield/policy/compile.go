@@ -56,8 +56,13 @@ type CountryChoice struct {
 	Countries
 }
 
+// MaxListNodes is the room for lists in the kernel's table; package bpf has the
+// same number.
+const MaxListNodes = 1 << 16
+
 // Compile makes the enforceable form of a document, without the entries that are
-// over at now. It fails, with Faults, on a document that Validate refuses.
+// over at now. It fails, with Faults, on a document that Validate refuses and on
+// lists that the kernel's table has no room for.
 func Compile(d Document, version uint64, now time.Time) (*Compiled, error) {
 	if err := d.Validate(); err != nil {
 		return nil, err
@@ -82,6 +87,9 @@ func Compile(d Document, version uint64, now time.Time) (*Compiled, error) {
 	}
 	if err := c.compileLists(d, now); err != nil {
 		return nil, fmt.Errorf("policy: lists: %w", err)
+	}
+	if n := len(c.Lists.Nodes); n > MaxListNodes {
+		return nil, Faults{{listsPath, fmt.Sprintf("take %d nodes of the kernel's table, which has %d; join neighbouring prefixes, or shorten IPv6 ones", n, MaxListNodes)}}
 	}
 	return c, nil
 }

@@ -22,6 +22,9 @@ const (
 	MaxBan          = Duration(24 * time.Hour)
 )
 
+// listsPath is the path of faults that all lists have together.
+const listsPath = "allow, deny, carriers"
+
 // A Fault is one thing wrong with a document, at a path a person can follow.
 type Fault struct {
 	Path    string `json:"path"`
@@ -67,7 +70,7 @@ func (d Document) Validate() error {
 		d.Services[name].validate(&f, "services."+name, false)
 	}
 	n := len(d.Allow) + len(d.Deny) + len(d.Carriers)
-	f.check(n <= MaxEntries, "allow, deny, carriers", "%d entries; at most %d", n, MaxEntries)
+	f.check(n <= MaxEntries, listsPath, "%d entries; at most %d", n, MaxEntries)
 	seen := make(map[netip.Prefix]string, n)
 	for _, l := range d.lists() {
 		for i, p := range l.entries {

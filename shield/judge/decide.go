@@ -1,0 +1,230 @@
+package judge
+
+import (
+	"net/netip"
+
+	"github.com/lindero/lindero/geo"
+	"github.com/lindero/lindero/shield/policy"
+)
+
+// Thousandths of a packet, and times in milliseconds.
+const (
+	packet      = 1000
+	returningIn = 60_000 // a source seen so lately is returning
+	forgetEvery = 4000   // a half-open connection is forgotten
+	cellBurst   = 1048   // packets that a Cell can hold
+)
+
+// Decide judges a packet that is for a service of ours. country is the source's by
+// the table, and table says whether there is one: without, countries are off. It
+// changes nothing it is given; the State it returns is the one after the packet.
+func Decide(p Packet, s State, pol *policy.Compiled, country geo.Country, table bool, now Millis) (Ruling, State) {
+	if s.Source != nil {
+		own := *s.Source
+		s.Source = &own
+	}
+	r := decide(&p, &s, pol, country, table, now)
+	return r, s
+}
+
+// decide is the order in which a packet meets the rules. It changes s.
+func decide(p *Packet, s *State, pol *policy.Compiled, country geo.Country, table bool, now Millis) Ruling {
+	if !sends(p.Source) {
+		return Ruling{Verdict: policy.Malformed}
+	}
+	if p.Service == policy.RTP && !s.Live {
+		return Ruling{Verdict: policy.NoLeg}
+	}
+	r := Ruling{Country: country}
+	if pol == nil {
+		return r // unclassified
+	}
+	list := policy.ListValue(pol.Lists.Lookup(p.Source))
+	switch list.Action() {
+	case policy.ListAllow:
+		r.Verdict, r.List = policy.Allowed, list
+		return r
+	case policy.ListDeny:
+		r.Verdict, r.List = policy.Denied, list
+		return r
+	}
+	src := (*Source)(nil)
+	if list.Action() == policy.ListCarrier {
+		r.Class, r.List = policy.Carrier, list
+	} else {
+		if src = exact(p, s.Source, now); src != nil {
+			r.Class = src.Class
+		}
+		if r.Class == policy.Ban {
+			r.Verdict = policy.Banned
+			return r
+		}
+		if table && pol.Denies(p.Service, country) {
+			r.Verdict = policy.CountryDenied
+			return r
+		}
+	}
+	r.Verdict = admit(p, s, src, r.Class, pol, now)
+	return r
+}
+
+// sends tells whether a packet can have come from a. IPv6 addresses that begin
+// with 32 zero bits are nobody's (save ::1), and would have the keys of IPv4 ones.
+func sends(a netip.Addr) bool {
+	if a.Is4() {
+		b := a.As4()
+		return b[0] != 0 && b[0] < 224
+	}
+	b := a.As16()
+	zero := b[0] == 0 && b[1] == 0 && b[2] == 0 && b[3] == 0
+	return b[0] != 0xff && (!zero || a == netip.IPv6Loopback())
+}
+
+// exact is what is known of the source, unless it is over. A ban on evidence that
+// could be forged does not hold against a connection, which could not: there the
+// source is nobody in particular.
+func exact(p *Packet, src *Source, now Millis) *Source {
+	switch {
+	case src == nil, src.Until != 0 && Millis(src.Until)*1000 <= now:
+		return nil
+	case src.Class == policy.Ban && !src.Proven && p.TCP:
+		return nil
+	}
+	return src
+}
+
+// admit judges a packet that no list, ban or country rule decided.
+func admit(p *Packet, s *State, src *Source, class policy.Class, pol *policy.Compiled, now Millis) policy.Verdict {
+	if p.Service == policy.RTP {
+		return policy.Leg
+	}
+	if p.TCP && !p.Opens {
+		if p.Acks && s.HalfOpen.Count > 0 {
+			s.HalfOpen.Count--
+		}
+		return policy.Connection
+	}
+	half := s.HalfOpen
+	if p.Opens {
+		half = half.forget(now)
+		if half.Count >= pol.HalfOpen {
+			return policy.HalfOpen
+		}
+	}
+	v := spend(p, s, src, class, pol, now)
+	if p.Opens && v == policy.Passed {
+		half.Count++
+		s.HalfOpen = half
+	}
+	if p.Later && v == policy.Passed {
+		return policy.Fragment
+	}
+	return v
+}
+
+// forget takes away one connection for every four seconds that went by.
+func (h HalfOpen) forget(now Millis) HalfOpen {
+	n := (uint32(now) - h.Stamp) / forgetEvery
+	if n >= h.Count {
+		return HalfOpen{Stamp: uint32(now)}
+	}
+	return HalfOpen{Stamp: h.Stamp + n*forgetEvery, Count: h.Count - n}
+}
+
+// spend takes the packet out of the budget of its class.
+func spend(p *Packet, s *State, src *Source, class policy.Class, pol *policy.Compiled, now Millis) policy.Verdict {
+	budget := pol.Budgets[class]
+	if budget.Unlimited {
+		return policy.Passed
+	}
+	switch class {
+	case policy.Known, policy.Registered, policy.Carrier:
+		if src == nil { // a carrier by list has no exact state
+			budget.Burst = min(budget.Burst, cellBurst)
+			cell, _ := s.Cell.refill(s.Tag, budget, now)
+			if cell.Tokens < packet {
+				s.Cell = cell
+				return policy.SourceBudget
+			}
+			cell.Tokens -= packet
+			s.Cell = cell
+			return policy.Passed
+		}
+		src.Bucket = src.Bucket.refill(budget, now)
+		if src.Bucket.Tokens < packet {
+			return policy.SourceBudget
+		}
+		src.Bucket.Tokens -= packet
+		return policy.Passed
+	}
+	return s.spendUnknown(pol, now)
+}
+
+// spendUnknown takes the packet from three buckets or from none: the source's own
+// cell, its neighbourhood and all strangers together. A flood from a few networks
+// drains only those networks' neighbourhoods. A flood from random addresses finds
+// the last part of the strangers' bucket kept for sources that return, which phones
+// do and forged ones do not, and the part before it for quiet neighbourhoods.
+func (s *State) spendUnknown(pol *policy.Compiled, now Millis) policy.Verdict {
+	cell, returning := s.Cell.refill(s.Tag, pol.Budgets[policy.Unknown], now)
+	s.Cell = cell
+	if cell.Tokens < packet {
+		return policy.SourceBudget
+	}
+	quiet := uint32(1)
+	around := s.Around
+	if !pol.Around.Unlimited {
+		around = around.full(pol.Around, now).refill(pol.Around, now)
+		if around.Tokens < packet {
+			s.Around = around
+			return policy.Neighbourhood
+		}
+		if uint64(around.Tokens)*2 < uint64(pol.Around.Burst)*packet {
+			quiet = 0
+		}
+	}
+	all := s.All
+	if !pol.All.Unlimited {
+		all = all.full(pol.All, now).refill(pol.All, now)
+		kept := pol.All.Burst * packet / 4 * (3 - 2*quiet - returning)
+		if uint64(all.Tokens) < uint64(kept)+packet {
+			s.Around, s.All = around, all
+			return policy.Strangers
+		}
+		all.Tokens -= packet
+	}
+	if !pol.Around.Unlimited {
+		around.Tokens -= packet
+	}
+	s.Cell.Tokens -= packet
+	s.Around, s.All = around, all
+	return policy.Passed
+}
+
+// refill adds what came in since the stamp.
+func (b Bucket) refill(budget policy.Budget, now Millis) Bucket {
+	return Bucket{Stamp: uint32(now), Tokens: refilled(b.Stamp, b.Tokens, budget, now)}
+}
+
+func refilled(stamp, tokens uint32, budget policy.Budget, now Millis) uint32 {
+	dt := uint64(uint32(now) - stamp)
+	return uint32(min(uint64(budget.Burst)*packet, uint64(tokens)+dt*uint64(budget.Rate)))
+}
+
+// full is b, or a full bucket if b was never used.
+func (b Bucket) full(budget policy.Budget, now Millis) Bucket {
+	if b == (Bucket{}) {
+		return Bucket{Stamp: uint32(now), Tokens: budget.Burst * packet}
+	}
+	return b
+}
+
+// refill is the cell as the source with that tag finds it: its own with what came in
+// since, when it was here lately, or else a full one. returning is 1 or 0.
+func (c Cell) refill(tag uint16, budget policy.Budget, now Millis) (_ Cell, returning uint32) {
+	full := budget.Burst * packet
+	if c == (Cell{}) || c.Tag != tag || uint32(now)-c.Stamp >= returningIn {
+		return Cell{Stamp: uint32(now), Tag: tag, Tokens: full}, 0
+	}
+	return Cell{Stamp: uint32(now), Tag: tag, Tokens: refilled(c.Stamp, c.Tokens, budget, now)}, 1
+}

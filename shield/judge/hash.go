@@ -1,0 +1,68 @@
+package judge
+
+import "github.com/lindero/lindero/shield/policy"
+
+// The sizes of the tables, in cells; the kernel's are the same, so that sources
+// meet in a cell there as they do here.
+const (
+	Cells      = 1 << 18 // of unknown sources
+	Arounds    = 1 << 14 // of neighbourhoods
+	HalfOpens  = 1 << 14
+	Aggregates = 16 // service*2, +1 for TCP
+)
+
+// A Seed is what keys are hashed with: a secret, so that nobody can choose an
+// address that meets another's cell.
+type Seed uint64
+
+// mix is the finalizer of MurmurHash3: each bit of the key moves half of the result's.
+func mix(k uint64) uint64 {
+	k ^= k >> 33
+	k *= 0xff51afd7ed558ccd
+	k ^= k >> 33
+	k *= 0xc4ceb9fe1a85ec53
+	return k ^ k>>33
+}
+
+// Cell is the place of an unknown source among Cells.
+func (s Seed) Cell(k Key) uint32 { return uint32(mix(uint64(k)^uint64(s)) & (Cells - 1)) }
+
+// Tag is what a cell remembers of the source that used it last.
+func (s Seed) Tag(k Key) uint16 { return uint16(mix(uint64(k)^uint64(s)) >> 52) }
+
+// Around is the place of a neighbourhood (AroundOf) among Arounds.
+func (s Seed) Around(k Key) uint32 {
+	return uint32(mix(uint64(k)^uint64(s)^0x9e3779b97f4a7c15) & (Arounds - 1))
+}
+
+// HalfOpen is the place of a source's half-open count among HalfOpens.
+func (s Seed) HalfOpen(k Key) uint32 {
+	return uint32(mix(uint64(k)^uint64(s)^0xc2b2ae3d27d4eb4f) & (HalfOpens - 1))
+}
+
+// Aggregate is the place of the strangers' bucket of a service and transport among Aggregates.
+func Aggregate(s policy.Service, tcp bool) uint32 {
+	i := uint32(s) * 2
+	if tcp {
+		i++
+	}
+	return i
+}
+
+// Pack is the cell as the kernel keeps it; UnpackCell reads it.
+func (c Cell) Pack() uint64 {
+	return uint64(c.Stamp) | uint64(c.Tag&0xfff)<<32 | uint64(c.Tokens&0xfffff)<<44
+}
+
+// UnpackCell reads what Pack wrote.
+func UnpackCell(v uint64) Cell {
+	return Cell{Stamp: uint32(v), Tag: uint16(v >> 32 & 0xfff), Tokens: uint32(v >> 44)}
+}
+
+func (b Bucket) pack() uint64 { return uint64(b.Stamp) | uint64(b.Tokens)<<32 }
+
+func unpackBucket(v uint64) Bucket { return Bucket{Stamp: uint32(v), Tokens: uint32(v >> 32)} }
+
+func (h HalfOpen) pack() uint64 { return uint64(h.Stamp) | uint64(h.Count)<<32 }
+
+func unpackHalfOpen(v uint64) HalfOpen { return HalfOpen{Stamp: uint32(v), Count: uint32(v >> 32)} }
