@@ -88,8 +88,12 @@ func assemble(ctx context.Context, cfg Config, log *slog.Logger, reg prometheus.
 	if err != nil {
 		return nil, fmt.Errorf("core: metrics: %w", err)
 	}
+	door, err := newDoorman(reg, log)
+	if err != nil {
+		return nil, fmt.Errorf("core: metrics: %w", err)
+	}
 	c.front = &front{
-		guard: guard, metrics: m, flows: newFlows(), tags: maphash.MakeSeed(),
+		guard: guard, metrics: m, doorman: door, flows: newFlows(), tags: maphash.MakeSeed(),
 		workers: newWorkers(workersPerCPU * runtime.GOMAXPROCS(0)),
 		registrar: registrar.New(registrar.Config{
 			MinExpires: cfg.MinExpires.duration(), MaxExpires: cfg.MaxExpires.duration()}),

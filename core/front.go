@@ -38,6 +38,7 @@ type front struct {
 	flows     *flows
 	workers   *workers
 	metrics   *metrics
+	doorman   *doorman
 	tags      maphash.Seed
 }
 
@@ -57,7 +58,7 @@ func (f *front) Message(flow transport.Flow, data []byte) {
 		f.calls.Deliver(flow.Remote, j.raw)
 	case len(j.msg.Tag(sip.To)) > 0:
 		f.metrics.messages.WithLabelValues("request").Inc()
-		f.deliver(j, nil)
+		f.deliver(j, nil, 0)
 	default:
 		f.metrics.messages.WithLabelValues("request").Inc()
 		if f.workers.add(j) {
@@ -85,14 +86,18 @@ func (f *front) begin(ctx context.Context, j *job) {
 	case j.msg.Is("ACK"):
 		f.metrics.dropped.WithLabelValues("stray ACK").Inc()
 	case j.msg.Is("CANCEL"):
-		f.deliver(j, nil) // belongs to its INVITE, which this worker has delivered before
+		f.deliver(j, nil, 0) // belongs to its INVITE, which this worker has delivered before
 	case j.msg.Is("OPTIONS"):
 		f.reply(j, sip.Response{Code: 200, Headers: []byte(capabilities)})
 	case j.msg.Is("REGISTER"):
 		f.register(ctx, j)
 	default:
-		if caller, _ := f.identify(ctx, j, sip.From); caller != nil {
-			f.deliver(j, caller)
+		caller, company := f.identify(ctx, j, sip.From)
+		if caller == nil {
+			return
+		}
+		if roaming, ok := f.admit(ctx, j, caller, company); ok {
+			f.deliver(j, caller, roaming)
 		}
 	}
 }
@@ -106,9 +111,32 @@ func (f *front) register(ctx context.Context, j *job) {
 	if terminal == nil {
 		return
 	}
+	if _, ok := f.admit(ctx, j, terminal, company); !ok {
+		return
+	}
 	r, err := f.registrar.Register(ctx, &j.msg, *terminal, source(&j.msg), company)
 	f.metrics.failed(err)
+	if r.Code == 403 { // too many bindings
+		r.Headers = append(r.Headers, credentialsRight...)
+	}
 	f.reply(j, r)
+}
+
+// credentialsRight tells the edge that a request is refused though its password
+// was right: whoever sent it is not guessing.
+const credentialsRight = "Lindero-Credentials: right\r\n"
+
+// admit asks the doorman. It answers the request itself when the terminal may not
+// be used from there. roaming bounds how many such calls there may be, when not 0.
+func (f *front) admit(ctx context.Context, j *job, t *tenancy.Terminal, company *store.Tenant) (roaming int, ok bool) {
+	roaming, ok, err := f.doorman.admits(ctx, &j.msg, t, company)
+	switch {
+	case err != nil:
+		f.fail(j, err)
+	case !ok:
+		f.reply(j, sip.Response{Code: 403, Headers: []byte(credentialsRight)})
+	}
+	return roaming, ok
 }
 
 // identify finds the terminal whose credentials j carries, for the
@@ -243,8 +271,10 @@ func viaAddr(m *sip.Message) (netip.AddrPort, bool) {
 // ours and is taken out.
 const callerHeader = "Lindero-Caller"
 
-// deliver gives a request to the B2BUA, with the caller's name in it or without any.
-func (f *front) deliver(j *job, caller *tenancy.Terminal) {
+// deliver gives a request to the B2BUA, with the caller's name in it or without
+// any; and, when not 0, with how many calls its user may have from elsewhere than
+// the company's networks, of which this is one.
+func (f *front) deliver(j *job, caller *tenancy.Terminal, roaming int) {
 	forged := j.msg.Find(callerHeader) != nil
 	if caller == nil && !forged {
 		f.calls.Deliver(j.flow.Remote, j.raw)
@@ -258,7 +288,11 @@ func (f *front) deliver(j *job, caller *tenancy.Terminal) {
 		}
 	}
 	if caller != nil {
-		e.Append(callerHeader, fmt.Appendf(nil, "%d;user=%d;terminal=%d", caller.Company, caller.User, caller.ID))
+		name := fmt.Appendf(nil, "%d;user=%d;terminal=%d", caller.Company, caller.User, caller.ID)
+		if roaming > 0 {
+			name = fmt.Appendf(name, ";roaming=%d", roaming)
+		}
+		e.Append(callerHeader, name)
 	}
 	f.calls.Deliver(j.flow.Remote, e.AppendTo(make([]byte, 0, len(j.raw)+64)))
 }

@@ -114,6 +114,8 @@ type edge struct {
 	conn net.Conn
 	buf  []byte
 	n    int // requests made
+
+	source string // what Lindero-Source says; empty: the usual
 }
 
 func dialEdge(t testing.TB, c *Core) *edge {
@@ -184,6 +186,10 @@ func (e *edge) text(r request) string {
 	if r.cseq == 0 {
 		r.cseq = e.n
 	}
+	source := "203.0.113.9:5062;transport=udp;edge=e1;nat=1"
+	if e.source != "" {
+		source = e.source
+	}
 	lines := append([]string{
 		r.method + " " + r.uri + " SIP/2.0",
 		fmt.Sprintf("Via: SIP/2.0/TCP 127.0.0.1:5065;branch=z9hG4bK%d", e.n),
@@ -192,7 +198,7 @@ func (e *edge) text(r request) string {
 		"To: " + r.to,
 		"Call-ID: " + r.callID,
 		fmt.Sprintf("CSeq: %d %s", r.cseq, r.method),
-		"Lindero-Source: 203.0.113.9:5062;transport=udp;edge=e1;nat=1",
+		"Lindero-Source: " + source,
 	}, r.headers...)
 	lines = append(lines, fmt.Sprintf("Content-Length: %d", len(r.body)), "", r.body)
 	return strings.Join(lines, "\r\n")

@@ -9,8 +9,9 @@ import (
 	"github.com/lindero/lindero/wire/sip/transport"
 )
 
-// credentialsHeader is core's word that a request it refuses with 403 carried the
-// right password all the same. Like all its kind it ends here.
+// credentialsHeader is core's word that a request carried the right password,
+// though the response looks as if it had not: what was asked is not allowed, or it
+// was refused by somebody beyond core. Like all its kind it ends here.
 const credentialsHeader = "Lindero-Credentials"
 
 // signed tells whether m, a request from outside, is one of those whose
@@ -29,9 +30,12 @@ func (e *Edge) testify(w *work, p *passage) {
 		return
 	}
 	switch code := w.msg.Code; {
+	case w.msg.Find(credentialsHeader) != nil:
+		p.signed = false
+		e.shield.Known(sourceOf(p.up))
 	case code == 401, code == 407, code == 403:
 		p.signed = false
-		if !pardoned(&w.msg) {
+		if !stale(&w.msg) {
 			e.offended(p.up, BadCredentials, "wrong credentials for "+account(&w.msg, p.method))
 		}
 	case code < 500 && code != 400, code >= 600:
@@ -40,12 +44,9 @@ func (e *Edge) testify(w *work, p *passage) {
 	}
 }
 
-// pardoned tells whether the password was right though the request was refused:
-// its nonce was stale (RFC 7616 §3.3), or what was asked is not allowed.
-func pardoned(m *sip.Message) bool {
-	if m.Code == 403 {
-		return string(m.Find(credentialsHeader)) == "right"
-	}
+// stale tells whether a challenge says that only the nonce was too old, and the
+// password right (RFC 7616 §3.3).
+func stale(m *sip.Message) bool {
 	for _, id := range [...]sip.HeaderID{sip.WWWAuthenticate, sip.ProxyAuthenticate} {
 		for i := m.Index(id); i >= 0; i = m.Next(i) {
 			if c, err := digest.ParseChallenge(m.Value(i)); err == nil && c.Stale {

@@ -171,7 +171,8 @@ func TestWhoAnswersAChallengeIsKnown(t *testing.T) {
 		{"MESSAGE", credentials, 407, challengeOf("Proxy-Authenticate", ""), "credentials 127.0.0.1 proven=%v wrong credentials for 101@demo.lindero.test"},
 		{"MESSAGE", "", 407, challengeOf("Proxy-Authenticate", ""), ""},
 		{"MESSAGE", credentials, 403, "", "credentials 127.0.0.1 proven=%v wrong credentials for 101@demo.lindero.test"},
-		{"MESSAGE", credentials, 403, "Lindero-Credentials: right\n", ""},
+		{"MESSAGE", credentials, 403, "Lindero-Credentials: right\n", "known 127.0.0.1"},
+		{"INVITE", credentials, 407, challengeOf("Proxy-Authenticate", "") + "Lindero-Credentials: right\n", "known 127.0.0.1"}, // the callee's
 		{"REGISTER", authorization, 401, challengeOf("WWW-Authenticate", ""), "credentials 127.0.0.1 proven=%v wrong credentials for 102@demo.lindero.test"},
 	}
 	l := guarded(t, nil)

@@ -106,6 +106,7 @@ type B2BUA struct {
 	mu      sync.Mutex // guards the fields below
 	serving bool       // new calls are taken
 	calls   map[*call]struct{}
+	roaming map[roamer]int // calls from elsewhere than the company's networks, by user; no entry without one
 }
 
 // New makes a B2BUA. It starts nothing.
@@ -123,6 +124,7 @@ func New(cfg Config) (*B2BUA, error) {
 	b := &B2BUA{
 		cfg: cfg, log: cfg.Log, quiet: slog.New(slog.DiscardHandler), parser: newParser(),
 		calls:    make(map[*call]struct{}),
+		roaming:  make(map[roamer]int),
 		messages: make(chan struct{}, maxMessages),
 	}
 	b.txs.init()

@@ -33,6 +33,7 @@ type call struct {
 	lentSide int
 	digits   int // keys a voice of ours heard
 	cdr      tenancy.CDR
+	roams    bool // it is one of its caller's calls from elsewhere
 	over     bool // the CDR is written; only loose ends remain
 	gone     bool // nothing remains
 }
@@ -215,6 +216,7 @@ func (c *call) finish(e ending) {
 		return
 	}
 	c.over = true
+	c.settle()
 	if c.trying != nil {
 		c.trying.stop()
 	}

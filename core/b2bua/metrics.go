@@ -11,6 +11,7 @@ type metrics struct {
 	ended   *prometheus.CounterVec // by verdict
 	dropped *prometheus.CounterVec // by reason: parse, request, response, send
 	refused prometheus.Counter
+	roamers prometheus.Counter
 	panics  prometheus.Counter
 	info    prometheus.Counter
 	gauges  []prometheus.Collector
@@ -34,6 +35,7 @@ func newMetrics(b *B2BUA) *metrics {
 			Namespace: "lindero", Subsystem: "b2bua", Name: "dropped_total", Help: "Messages that were not understood or could not be sent.",
 		}, []string{"reason"}),
 		refused: counter("calls_refused_total", "Calls refused because there were too many, or at shutdown."),
+		roamers: counter("roaming_refused_total", "Calls refused because their user has as many from elsewhere as the company lets."),
 		panics:  counter("panics_total", "Panics that ended a call instead of the process."),
 		info:    counter("info_total", "INFO requests inside calls: digits, mostly."),
 		gauges: []prometheus.Collector{
@@ -52,7 +54,7 @@ func newMetrics(b *B2BUA) *metrics {
 }
 
 func (m *metrics) register(r prometheus.Registerer) error {
-	for _, c := range append([]prometheus.Collector{m.ended, m.dropped, m.refused, m.panics, m.info}, m.gauges...) {
+	for _, c := range append([]prometheus.Collector{m.ended, m.dropped, m.refused, m.roamers, m.panics, m.info}, m.gauges...) {
 		if err := r.Register(c); err != nil {
 			return err
 		}

@@ -67,6 +67,9 @@ func (c *call) admit(req *sip.Request) (tenancy.Extension, error) {
 	if err := c.check(req); err != nil {
 		return none, err
 	}
+	if err := c.roam(caller); err != nil {
+		return none, err
+	}
 	err = c.lookup(func(ctx context.Context) (err error) {
 		if c.company, err = c.tenant.Company(ctx); err != nil {
 			return fmt.Errorf("b2bua: the caller's company: %w", err)
@@ -120,9 +123,11 @@ func unsupported(req *sip.Request) string {
 type origin struct {
 	company tenancy.CompanyID
 	user    tenancy.UserID
+	roaming int // this call is one of so many that the user may have at one time; 0: not bounded
 }
 
-// callerOf reads the Lindero-Caller header: "<company>;user=<id>;terminal=<id>".
+// callerOf reads the Lindero-Caller header:
+// "<company>;user=<id>;terminal=<id>[;roaming=<calls>]".
 func callerOf(req *sip.Request) (origin, error) {
 	value, params := split(header(req, "lindero-caller"))
 	company, err := strconv.ParseInt(value, 10, 64)
@@ -134,7 +139,13 @@ func callerOf(req *sip.Request) (origin, error) {
 	if err != nil {
 		return origin{}, deny(sip.StatusForbidden, tenancy.Caller, "nobody we know")
 	}
-	return origin{company: tenancy.CompanyID(company), user: tenancy.UserID(id)}, nil
+	o := origin{company: tenancy.CompanyID(company), user: tenancy.UserID(id)}
+	if calls, bounded := wire.Param(params, "roaming"); bounded {
+		if o.roaming, err = strconv.Atoi(string(calls)); err != nil || o.roaming <= 0 {
+			return origin{}, deny(sip.StatusForbidden, tenancy.Caller, "nobody we know")
+		}
+	}
+	return o, nil
 }
 
 // lookup runs directory queries within their time limit.

@@ -153,11 +153,25 @@ func (t *serverTx) response(code int, b body, extra ...sip.Header) *sip.Response
 			addHeader(res, "Timestamp", v)
 		}
 	}
+	if t.vouches(code) {
+		addHeader(res, "Lindero-Credentials", "right")
+	}
 	for _, h := range extra {
 		res.AppendHeader(h)
 	}
 	setBody(res, b)
 	return res
+}
+
+// vouches tells whether a response must say that the caller's credentials were
+// right, because its code is one that wrong ones get: the edge would take the
+// callee's refusal for ours, and the caller for somebody who guesses.
+func (t *serverTx) vouches(code int) bool {
+	switch code {
+	case sip.StatusUnauthorized, sip.StatusForbidden, sip.StatusProxyAuthRequired:
+		return header(t.req, "lindero-caller") != ""
+	}
+	return false
 }
 
 var errAnswered = errors.New("b2bua: the request was answered before")
