@@ -18,14 +18,19 @@ import (
 	"github.com/lindero/lindero/geo/trie"
 )
 
-// What a file may ask of us. The largest databases in use (cities, with
-// everything about them) stay below all three; a tree whose branches share
-// subtrees could otherwise spell out 2^128 prefixes in a few bytes.
-const (
-	maxFile     = 1 << 30
-	maxPrefixes = 1 << 22
-	maxVisits   = 1 << 26
-)
+// maxFile is more than any country database needs; the largest of cities, with
+// everything about them, has a fifth.
+const maxFile = 1 << 30
+
+// A bound is the work that a database may ask for. Branches of its tree may share
+// subtrees, and so spell out 2^128 prefixes in a few bytes.
+type bound struct {
+	visits int // of nodes and records
+	steps  int // trie nodes above all prefixes, each counted as if it had its own
+}
+
+// usual is some four times what the largest databases need.
+var usual = bound{visits: 1 << 26, steps: 1 << 25}
 
 // Open reads and compiles the MMDB at path: GeoLite2, GeoIP2, DB-IP, IPtoASN,
 // geo-whois, IPinfo, or any other that names an ISO code in country_code or
@@ -36,7 +41,7 @@ func Open(path string) (*Table, error) {
 	if err != nil {
 		return nil, fmt.Errorf("geo: reading the country database: %w", err)
 	}
-	return read(path, file, began)
+	return read(path, file, began, usual)
 }
 
 // readBounded reads the file whole. It is not mapped: whoever truncates a mapped
@@ -59,12 +64,12 @@ func readBounded(path string) ([]byte, error) {
 }
 
 // read is Open for what was read from path.
-func read(path string, file []byte, began time.Time) (*Table, error) {
+func read(path string, file []byte, began time.Time, most bound) (*Table, error) {
 	db, err := maxminddb.OpenBytes(file)
 	if err != nil {
 		return nil, fmt.Errorf("geo: %s is no MMDB database, or was cut short: %w", path, err)
 	}
-	w := &walk{db: db, file: file, places: map[uint]Country{}}
+	w := &walk{db: db, file: file, left: most, places: map[uint]Country{}}
 	if err := w.whole(); err != nil {
 		return nil, fmt.Errorf("geo: %s is damaged: %w", path, err)
 	}
@@ -100,7 +105,7 @@ type walk struct {
 	places  map[uint]Country // by where the record is
 	entries []trie.Entry
 	strange []string // codes that are no Country
-	visits  int
+	left    bound
 
 	size, nodes uint // of a node in bytes; how many
 	v4          uint // the node of ::/96, where IPv4 lives; nodes when there is none
@@ -166,9 +171,9 @@ func (w *walk) children(node uint) (left, right uint) {
 // all of it is one country: then it says which, and the caller may join it with
 // its neighbour.
 func (w *walk) subtree(pointer uint, at place) (c Country, whole bool, err error) {
-	w.visits++
+	w.left.visits--
 	switch {
-	case w.visits > maxVisits || len(w.entries) > maxPrefixes:
+	case w.left.visits < 0 || w.left.steps < 0:
 		return 0, false, errors.New("the tree is larger than any country database")
 	case pointer == w.nodes:
 		return Unknown, true, nil
@@ -206,7 +211,9 @@ func (w *walk) put(at place, c Country) {
 	if c == Unknown {
 		return
 	}
-	w.entries = append(w.entries, trie.Entry{Prefix: at.prefix(), Value: uint32(c)})
+	p := at.prefix()
+	w.entries = append(w.entries, trie.Entry{Prefix: p, Value: uint32(c)})
+	w.left.steps -= 1 + p.Bits()/4
 	if at.hi|at.lo == 0 && at.bit < 96 { // holds ::/96, which is all of IPv4
 		w.entries = append(w.entries, trie.Entry{Prefix: home4.prefix(), Value: uint32(c)})
 	}
