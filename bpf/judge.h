@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* judge decides and counts nothing. shield/judge says the same in Go, and a
+ * differential fuzz holds the two together: whoever changes one changes both. */
+#pragma once
+
+#include "bucket.h"
+#include "clock.h"
+#include "kernel.h"
+#include "maps.h"
+#include "packet.h"
+#include "trie.h"
+#include "types.h"
+
+static __always_inline bool live(__u16 port)
+{
+	struct legs *l = first(&legs);
+
+	return l && READ_ONCE(l->live[port / 64]) >> (port % 64) & 1;
+}
+
+/* country tells whether there is a table, and fills in what it says. */
+static __always_inline bool country(struct packet *p)
+{
+	void *inner = first(&tables);
+	struct table *t;
+
+	if (!inner)
+		return false;
+	t = first(inner);
+	if (!t)
+		return false;
+	p->country = find(t->root4, t->root6, t->nodes, COUNTRY_NODES - 1, 16, p);
+	return true;
+}
+
+static __always_inline struct policy *in_force(void)
+{
+	void *inner = first(&policies);
+
+	return inner ? first(inner) : NULL;
+}
+
+/* remember finds what is known of exactly this source. A ban that could have been
+ * forged holds for datagrams only: connections prove their address. */
+static __always_inline struct source *remember(struct packet *p, __u64 ms)
+{
+	__u64 key = p->high; /* a copy on the stack, so that the packet itself can stay in registers */
+	struct source *s = bpf_map_lookup_elem(&sources, &key);
+	__u8 class;
+	__u32 until;
+
+	if (!s)
+		return NULL;
+	until = READ_ONCE(s->until);
+	if (until && (__u64)until * 1000 <= ms)
+		return NULL;
+	class = READ_ONCE(s->class);
+	if (class == CLASS_UNKNOWN || class >= CLASSES)
+		return NULL;
+	if (class == CLASS_BAN && p->tcp && !s->proven)
+		return NULL;
+	p->class = class;
+	return s;
+}
+
+static __always_inline enum verdict budget(struct buckets *b, struct packet *p, struct source *s, const struct policy *y,
+					   __u32 now)
+{
+	enum verdict v;
+
+	if (!s && p->class == CLASS_CARRIER)
+		v = listed(b, p, &y->budgets[CLASS_CARRIER], now);
+	else if (!s)
+		v = stranger(b, p, y, now);
+	else if (p->class == CLASS_KNOWN)
+		v = exact(s, &y->budgets[CLASS_KNOWN], now);
+	else if (p->class == CLASS_REGISTERED)
+		v = exact(s, &y->budgets[CLASS_REGISTERED], now);
+	else
+		v = exact(s, &y->budgets[CLASS_CARRIER], now);
+	return v == VERDICT_PASSED && p->later ? VERDICT_FRAGMENT : v;
+}
+
+/* open judges the beginning of a connection: one that never ends its handshake is
+ * remembered against its source for a while. */
+static __always_inline enum verdict open(struct buckets *b, struct packet *p, struct source *s, const struct policy *y,
+					 struct half_open *h, __u32 now)
+{
+	__u32 stamp = READ_ONCE(h->stamp), count = READ_ONCE(h->count), gone = (now - stamp) / FORGET;
+	enum verdict v;
+
+	if (gone >= count) {
+		count = 0;
+		stamp = now;
+	} else {
+		count -= gone;
+		stamp += gone * FORGET;
+	}
+	if (count >= y->half_open)
+		return VERDICT_HALF_OPEN;
+	v = budget(b, p, s, y, now);
+	if (v == VERDICT_PASSED) {
+		WRITE_ONCE(h->stamp, stamp);
+		WRITE_ONCE(h->count, count + 1);
+	}
+	return v;
+}
+
+/* spend judges by what a source has used. */
+static __always_inline enum verdict spend(struct packet *p, struct source *s, const struct policy *y, __u32 now)
+{
+	struct buckets *b = first(&buckets);
+	struct half_open *h;
+	__u32 count;
+
+	if (!b)
+		return VERDICT_UNCLASSIFIED;
+	if (!p->tcp)
+		return budget(b, p, s, y, now);
+	h = &b->half_open[mix64(p->high ^ seed ^ HALF_OPEN_SALT) & (HALF_OPENS - 1)];
+	if (p->opens)
+		return open(b, p, s, y, h, now);
+	count = READ_ONCE(h->count);
+	if (p->acks && count)
+		WRITE_ONCE(h->count, count - 1);
+	return VERDICT_CONNECTION;
+}
+
+static __always_inline enum verdict judge(struct packet *p)
+{
+	const struct policy *y;
+	struct source *s = NULL;
+	bool placed;
+	__u64 ms;
+
+	if (p->service == SERVICE_RTP && !live(p->port))
+		return VERDICT_NO_LEG;
+	placed = country(p);
+	y = in_force();
+	if (!y)
+		return VERDICT_UNCLASSIFIED;
+	ms = milliseconds();
+	switch (find(y->root4, y->root6, y->nodes, LIST_NODES - 1, 8, p) >> LIST_SHIFT) {
+	case LIST_ALLOW:
+		return VERDICT_ALLOWED;
+	case LIST_DENY:
+		return VERDICT_DENIED;
+	case LIST_CARRIER:
+		p->class = CLASS_CARRIER;
+		break;
+	default:
+		s = remember(p, ms);
+		if (s && p->class == CLASS_BAN)
+			return VERDICT_BANNED;
+		if (placed && y->deny[p->service][p->country / 64] >> (p->country % 64) & 1)
+			return VERDICT_COUNTRY_DENIED;
+	}
+	if (p->service == SERVICE_RTP)
+		return VERDICT_LEG;
+	return spend(p, s, y, ms);
+}

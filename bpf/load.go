@@ -1,0 +1,183 @@
+package bpf
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/rlimit"
+	"golang.org/x/sys/unix"
+)
+
+// tables are maps by name.
+type tables map[string]*ebpf.Map
+
+func (t tables) close() {
+	for _, m := range t {
+		m.Close()
+	}
+}
+
+// load makes maps and program without attaching them.
+func (s *Shield) load(spec *ebpf.CollectionSpec, o Options) error {
+	fresh, err := fit(spec)
+	if err != nil {
+		return err
+	}
+	t, err := create(fresh, spec, nil)
+	if err != nil {
+		return err
+	}
+	defer t.close()
+	return s.assemble(spec, t, o)
+}
+
+// fit makes room for this machine in a spec and says which maps are to be made.
+func fit(spec *ebpf.CollectionSpec) (map[string]*ebpf.MapSpec, error) {
+	cpus, err := ebpf.PossibleCPU()
+	if err != nil {
+		return nil, fmt.Errorf("bpf: counting CPUs: %w", err)
+	}
+	spec.Maps[shieldMapSamples].MaxEntries = uint32(cpus)
+	made := map[string]*ebpf.MapSpec{}
+	for name, m := range spec.Maps {
+		if !strings.HasPrefix(name, ".") { // sections of variables
+			made[name] = m
+		}
+	}
+	return made, nil
+}
+
+// create makes the maps that are not in kept, and returns all.
+func create(specs map[string]*ebpf.MapSpec, spec *ebpf.CollectionSpec, kept tables) (tables, error) {
+	// Kernels before 5.11 count maps as locked memory. Where this is not allowed,
+	// making the maps fails, and its error says it.
+	_ = rlimit.RemoveMemlock()
+
+	t := maps.Clone(kept)
+	if t == nil {
+		t = tables{}
+	}
+	for name, ms := range specs {
+		if t[name] != nil {
+			continue
+		}
+		m, err := ebpf.NewMap(ms)
+		if err != nil {
+			t.close()
+			return nil, fmt.Errorf("bpf: making the map %s: %w", name, refused(err))
+		}
+		t[name] = m
+	}
+	if kept[shieldMapState] != nil {
+		return t, nil
+	}
+	number, err := layout(spec)
+	if err == nil {
+		var seed [8]byte
+		rand.Read(seed[:])
+		err = t[shieldMapState].Put(uint32(0), &shieldState{Seed: binary.NativeEndian.Uint64(seed[:]), Layout: number})
+	}
+	if err != nil {
+		t.close()
+		return nil, fmt.Errorf("bpf: sowing the seed: %w", err)
+	}
+	return t, nil
+}
+
+// layout is a number for the shape and meaning of all maps of a program.
+func layout(spec *ebpf.CollectionSpec) (uint32, error) {
+	var number uint32
+	if err := spec.Variables[shieldVarLayout].Get(&number); err != nil {
+		return 0, fmt.Errorf("reading the layout: %w", err)
+	}
+	h := fnv.New32a()
+	fmt.Fprint(h, number)
+	for _, name := range slices.Sorted(maps.Keys(spec.Maps)) {
+		for m := spec.Maps[name]; m != nil; m = m.InnerMap {
+			fmt.Fprint(h, name, m.Type, m.KeySize, m.ValueSize, m.MaxEntries, m.Flags, ";")
+		}
+	}
+	return h.Sum32(), nil
+}
+
+// assemble loads the program over the maps, and puts a policy into force when they hold none.
+func (s *Shield) assemble(spec *ebpf.CollectionSpec, t tables, o Options) error {
+	var state shieldState
+	if err := t[shieldMapState].Lookup(uint32(0), &state); err != nil {
+		return fmt.Errorf("bpf: reading the seed: %w", err)
+	}
+	tick, err := tick()
+	if err != nil {
+		return err
+	}
+	clocked := uint32(0)
+	if o.Clock {
+		clocked = 1
+	}
+	whole := uint32(0)
+	if tick%1000 == 0 {
+		whole = tick / 1000
+	}
+	v := spec.Variables
+	err = errors.Join(v[shieldVarSeed].Set(state.Seed), v[shieldVarTickUs].Set(tick), v[shieldVarTickMs].Set(whole),
+		v[shieldVarTestClock].Set(clocked))
+	if err != nil {
+		return fmt.Errorf("bpf: setting the program's constants: %w", err)
+	}
+	var objects struct {
+		shieldPrograms
+		shieldMaps
+	}
+	if err := spec.LoadAndAssign(&objects, &ebpf.CollectionOptions{MapReplacements: t}); err != nil {
+		return fmt.Errorf("bpf: loading the program: %w", refused(err))
+	}
+	s.program, s.maps = objects.Shield, &objects.shieldMaps
+	var clock clockPrograms
+	if err := loadClockObjects(&clock, nil); err != nil {
+		return fmt.Errorf("bpf: loading the clock: %w", refused(err))
+	}
+	s.ticks = clock.Ticks
+	if s.memory, err = remember(s.maps); err != nil {
+		return err
+	}
+	s.memory.tick, s.memory.seed = uint64(tick), state.Seed
+	s.read = make([]uint64, len(s.memory.rings))
+	for i := range s.memory.rings {
+		s.read[i] = s.memory.head(i)
+	}
+	return s.first(o.Policy)
+}
+
+// first puts p into force unless a policy already is.
+func (s *Shield) first(p *Policy) error {
+	var id uint32
+	switch err := s.maps.Policies.Lookup(uint32(0), &id); {
+	case err == nil:
+		return nil
+	case !errors.Is(err, ebpf.ErrKeyNotExist):
+		return fmt.Errorf("bpf: looking for a policy: %w", err)
+	case p == nil:
+		open := Policy{All: Budget{Rate: Unlimited}, Around: Budget{Rate: Unlimited}, HalfOpen: Unlimited}
+		for i := range open.Budgets {
+			open.Budgets[i] = Budget{Rate: Unlimited}
+		}
+		p = &open
+	}
+	return s.setPolicy(*p)
+}
+
+// tick is the length of a jiffy in microseconds: the coarse clock moves with it.
+func tick() (uint32, error) {
+	var t unix.Timespec
+	if err := unix.ClockGetres(unix.CLOCK_MONOTONIC_COARSE, &t); err != nil {
+		return 0, fmt.Errorf("bpf: asking for the length of a tick: %w", err)
+	}
+	return uint32(t.Nano() / 1000), nil
+}
