@@ -35,13 +35,16 @@ var usual = bound{visits: 1 << 26, steps: 1 << 25}
 // Open reads and compiles the MMDB at path: GeoLite2, GeoIP2, DB-IP, IPtoASN,
 // geo-whois, IPinfo, or any other that names an ISO code in country_code or
 // country.iso_code.
-func Open(path string) (*Table, error) {
+func Open(path string) (*Table, error) { return open(path, path) }
+
+// open is Open of a file that people know by another name.
+func open(path, name string) (*Table, error) {
 	began := time.Now()
 	file, err := readBounded(path)
 	if err != nil {
 		return nil, fmt.Errorf("geo: reading the country database: %w", err)
 	}
-	return read(path, file, began, usual)
+	return read(name, file, began, usual)
 }
 
 // readBounded reads the file whole. It is not mapped: whoever truncates a mapped
