@@ -7,104 +7,143 @@ package shield
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/netip"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/lindero/lindero/geo"
 	"github.com/lindero/lindero/shield/policy"
-	"github.com/lindero/lindero/shield/protocol"
 )
 
-// A Config is the shield's part of an edge's or relay's configuration file, under "shield".
-type Config struct {
-	Mode      string   `yaml:"mode"`       // auto, native, generic, user or off
-	Devices   []string `yaml:"devices"`    // to filter in the kernel; none: user space
-	Pin       string   `yaml:"pin"`        // a BPF file system; mounted when it is not
-	State     string   `yaml:"state"`      // file of the last good policy, bans and classes; made when absent
-	Countries string   `yaml:"countries"`  // MMDB; absent file: countries are off
-	Core      string   `yaml:"core"`       // base URL of core's HTTP; empty: what State says stays in force
-	TokenFile string   `yaml:"token_file"` // of scope node
-	Control   string   `yaml:"control"`    // unix socket for lindero shield on this machine; empty: none
-}
-
-// DefaultConfig is mode auto, no devices, pins under /sys/fs/bpf/lindero.
-func DefaultConfig() Config { return Config{Mode: "auto", Pin: "/sys/fs/bpf/lindero"} }
-
-// Validate reports every fault at once, a line each, "key: what".
-func (c Config) Validate() error { panic("not written") }
-
 // A Guard is the shield of one process. Make it with New, let it Run.
-type Guard struct{}
+type Guard struct {
+	// Constant after New.
+	cfg          Config
+	node, role   string
+	log          *slog.Logger
+	filter       filter
+	mode, reason string
+	ledger       *ledger
+	core         *client // nil: there is no core
+	sysctl       sysctl
+	events       chan event
+	answerDue    chan struct{} // wakes the report
+	unsaved      chan struct{} // wakes who saves
+	notes        *notes
+	unregister   func()
+
+	force   atomic.Pointer[force]
+	table   atomic.Pointer[geo.Table]
+	tallied metrics
+	contact contact
+
+	turnover sync.Mutex // held while the policy or the table is replaced, I/O included
+	ports    ports
+	closing  sync.Once
+}
 
 // New opens the filter of every device, or falls to user space saying why in the
 // log and in Mode, and puts the last good policy into force: nothing passes
 // unjudged between New and Run. node names this node to core.
 func New(cfg Config, node, role string, log *slog.Logger, reg prometheus.Registerer) (*Guard, error) {
-	panic("not written")
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	saved, first, err := loadState(cfg.State, time.Now(), log)
+	if err != nil {
+		return nil, err
+	}
+	f, mode, reason, err := openFilter(cfg, role, first.compiled, log)
+	if err != nil {
+		return nil, err
+	}
+	g := &Guard{
+		cfg: cfg, node: node, role: role, log: log,
+		filter: f, mode: mode, reason: reason,
+		ledger:    newLedger(f, node, log),
+		core:      newClient(cfg, node),
+		sysctl:    sysctl{ephemeralPath, reservedPath},
+		events:    make(chan event, maxEvents),
+		answerDue: make(chan struct{}, 1),
+		unsaved:   make(chan struct{}, 1),
+		notes:     newNotes(time.Now()),
+	}
+	if err := g.start(saved, first, reg); err != nil {
+		g.Close()
+		return nil, err
+	}
+	log.Info("shield: on guard", "mode", mode, "reason", reason, "policy", first.version.Number, "table", g.table.Load().Info().Version)
+	return g, nil
+}
+
+// start puts into force what is known before core is asked.
+func (g *Guard) start(saved state, first *force, reg prometheus.Registerer) error {
+	now := time.Now()
+	g.loadCountries()
+	if err := g.enforceLocked(first); err != nil {
+		return err
+	}
+	if odd := g.ledger.load(saved, now); odd > 0 {
+		g.log.Warn("shield: the state has entries that make no sense", "left_out", odd)
+	}
+	if err := g.ledger.adopt(now); err != nil {
+		return err
+	}
+	if reg != nil {
+		c := collector{g}
+		if err := reg.Register(c); err != nil {
+			return fmt.Errorf("shield: register metrics: %w", err)
+		}
+		g.unregister = func() { reg.Unregister(c) }
+	}
+	return nil
 }
 
 // Run follows core, the country file and the clock until ctx ends. The filter in
 // the kernel stays in force after it.
-func (g *Guard) Run(ctx context.Context) error { panic("not written") }
-
-// Mode is native, generic, user or off, and why it is not better.
-func (g *Guard) Mode() (mode, reason string) { panic("not written") }
-
-// A Port is a port of ours.
-type Port struct {
-	TCP         bool
-	First, Last uint16
-	Service     policy.Service
+func (g *Guard) Run(ctx context.Context) error {
+	defer g.Close()
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { g.keep(ctx); return nil })
+	group.Go(func() error { g.watchCountries(ctx); return nil })
+	group.Go(func() error { g.keepState(ctx); return nil })
+	if g.core != nil {
+		group.Go(func() error { g.follow(ctx); return nil })
+		group.Go(func() error { g.reportOn(ctx); return nil })
+		defer g.core.close()
+	}
+	if g.cfg.Control != "" {
+		group.Go(func() error { return g.serveControl(ctx) })
+	}
+	return group.Wait()
 }
 
-// Serve replaces the ports that owner ("edge" or "relay") has. RTP ranges that
-// overlap the kernel's ephemeral ports are reserved (ip_local_reserved_ports), or,
-// when that fails, are not filtered, with a warning that says what to do.
-func (g *Guard) Serve(owner string, ports []Port) error { panic("not written") }
+// Close lets go of a guard that is not to Run. Run does it by itself.
+func (g *Guard) Close() error {
+	var err error
+	g.closing.Do(func() {
+		if g.unregister != nil {
+			g.unregister()
+		}
+		err = g.filter.close()
+	})
+	return err
+}
 
-// Leg says whether a call has the RTP port.
-func (g *Guard) Leg(port uint16, live bool) { panic("not written") }
+// Mode is native, generic, user or off, and why it is not better.
+func (g *Guard) Mode() (mode, reason string) { return g.mode, g.reason }
 
 // Admit judges a datagram or a new connection at a listener. It is true at once
 // when the kernel judges. tcp is for a new connection.
-func (g *Guard) Admit(source netip.Addr, service policy.Service, tcp bool) bool { panic("not written") }
-
-// Known promotes a source that answered a challenge, for an hour; Registered one
-// whose registration core accepted, until it ends. A banned source stays banned,
-// a registered one is not made less by Known.
-func (g *Guard) Known(source netip.Addr)                       { panic("not written") }
-func (g *Guard) Registered(source netip.Addr, until time.Time) { panic("not written") }
-
-// An Offence is why a source may be banned.
-type Offence uint8
-
-// The offences.
-const (
-	BadCredentials Offence = iota
-	Malformed
-	Scanner
-)
-
-// Offended counts an offence of a source and bans it by the policy's Bans. proven
-// says that the source cannot be forged: it came over a connection. Sources that
-// are registered, carriers or allowed are never banned on evidence that could be
-// forged. It never blocks.
-func (g *Guard) Offended(source netip.Addr, o Offence, proven bool, detail string) {
-	panic("not written")
+func (g *Guard) Admit(source netip.Addr, service policy.Service, tcp bool) bool {
+	return g.filter.admit(source, service, tcp)
 }
 
 // Country is the country of an address by the table in force.
-func (g *Guard) Country(a netip.Addr) geo.Country { panic("not written") }
-
-// Ban and Lift are what operators do on this node alone; core's API does it for all.
-func (g *Guard) Ban(b protocol.Ban) error          { panic("not written") }
-func (g *Guard) Lift(p netip.Prefix) (bool, error) { panic("not written") }
-
-// Explain says what would happen to the source's next packet and why, without
-// changing anything.
-func (g *Guard) Explain(a netip.Addr, service policy.Service) protocol.Explanation {
-	panic("not written")
-}
+func (g *Guard) Country(a netip.Addr) geo.Country { return g.table.Load().Country(a) }

@@ -1,0 +1,138 @@
+package shield
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/lindero/lindero/shield/protocol"
+)
+
+const (
+	maxOrders     = 64 << 20 // bytes of an answer of core; a ban is some 200
+	watchTimeout  = protocol.Hold + 15*time.Second
+	reportTimeout = 5 * time.Second
+)
+
+// A client makes the two calls of a node to core.
+type client struct {
+	base      string
+	node      string
+	tokenFile string
+	http      *http.Client
+}
+
+// newClient is the client of a configuration, nil without a core.
+func newClient(cfg Config, node string) *client {
+	if cfg.Core == "" {
+		return nil
+	}
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.MaxIdleConnsPerHost = 2
+	return &client{
+		base: strings.TrimRight(cfg.Core, "/"), node: node, tokenFile: cfg.TokenFile,
+		http: &http.Client{
+			Transport: t,
+			// The token is core's alone, wherever it would send us.
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+	}
+}
+
+func (c *client) close() { c.http.CloseIdleConnections() }
+
+func (c *client) watch(ctx context.Context, w protocol.Watch) (protocol.Orders, error) {
+	ctx, cancel := context.WithTimeout(ctx, watchTimeout)
+	defer cancel()
+	var o protocol.Orders
+	err := c.post(ctx, protocol.WatchPath, w, &o)
+	return o, err
+}
+
+func (c *client) report(ctx context.Context, r protocol.Report) error {
+	ctx, cancel := context.WithTimeout(ctx, reportTimeout)
+	defer cancel()
+	return c.post(ctx, protocol.ReportPath, r, nil)
+}
+
+// post sends in and reads the answer into out, unless that is nil.
+func (c *client) post(ctx context.Context, path string, in, out any) error {
+	body, err := json.Marshal(in)
+	if err != nil {
+		return fmt.Errorf("shield: asking core: %w", err)
+	}
+	// The file is read each time, so that a new token needs no restart.
+	token, err := os.ReadFile(c.tokenFile)
+	if err != nil {
+		return fmt.Errorf("shield: asking core: %w", err)
+	}
+	path = strings.ReplaceAll(path, "{node}", url.PathEscape(c.node))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.base+path, bytes.NewReader(body))
+	if err != nil {
+		return fmt.Errorf("shield: asking core: %w", err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return fmt.Errorf("shield: asking core: %w", err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode/100 != 2 {
+		text, _ := io.ReadAll(io.LimitReader(resp.Body, maxDetail))
+		return fmt.Errorf("shield: core answers %s: %s", resp.Status, printable(string(text)))
+	}
+	if out == nil {
+		_, err := io.Copy(io.Discard, io.LimitReader(resp.Body, maxDetail))
+		if err != nil {
+			return fmt.Errorf("shield: core's answer: %w", err)
+		}
+		return nil
+	}
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxOrders+1))
+	if err != nil {
+		return fmt.Errorf("shield: core's answer: %w", err)
+	}
+	if len(text) > maxOrders {
+		return errors.New("shield: core's answer is too long")
+	}
+	if err := json.Unmarshal(text, out); err != nil {
+		return fmt.Errorf("shield: core's answer: %w", err)
+	}
+	return nil
+}
+
+// A backoff is how long to wait after each of several failures in a row: twice as
+// long each time, and not the same for all nodes.
+type backoff struct {
+	first, most time.Duration
+	next        time.Duration
+}
+
+func (b *backoff) reset() { b.next = 0 }
+
+func (b *backoff) wait() time.Duration {
+	b.next = min(max(2*b.next, b.first), b.most)
+	return b.next/2 + rand.N(b.next)
+}
+
+// pause waits, and says no when ctx ended meanwhile.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}

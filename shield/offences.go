@@ -1,0 +1,160 @@
+package shield
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/lindero/lindero/shield/judge"
+	"github.com/lindero/lindero/shield/policy"
+)
+
+// An Offence is why a source may be banned.
+type Offence uint8
+
+// The offences.
+const (
+	BadCredentials Offence = iota
+	Malformed
+	Scanner
+	offences = iota
+)
+
+var offenceWords = [offences]string{BadCredentials: "wrong credentials", Malformed: "malformed messages", Scanner: "scanner"}
+
+// String is the offence in words.
+func (o Offence) String() string {
+	if int(o) >= offences {
+		return "offence"
+	}
+	return offenceWords[o]
+}
+
+const (
+	maxStrikes  = 1 << 16        // sources whose offences are counted at once
+	maxRepeats  = 1 << 14        // sources whose bans are counted
+	longestBan  = 24 * time.Hour // of those the edge makes
+	repeatAfter = 24 * time.Hour // a ban that ended so long ago is forgotten
+	maxDetail   = 120            // bytes of a reason that a stranger may have chosen
+)
+
+// A strike counts a source's offences of one kind since began. Forged messages
+// are counted apart, so that they never become evidence that cannot be forged.
+type strike struct {
+	began time.Time
+	n     int
+}
+
+// A strikeKey is whose, what for, and with what evidence.
+type strikeKey struct {
+	source  judge.Key
+	offence Offence
+	proven  bool
+}
+
+// A repeat counts a source's bans.
+type repeat struct {
+	times int
+	ended time.Time
+}
+
+// A docket counts offences until they make a ban. The ledger's lock guards it.
+// Both tables are bounded; in a full one a newcomer takes the place of any other,
+// so a forger of sources only makes others' counts start anew.
+type docket struct {
+	strikes map[strikeKey]strike
+	repeats map[judge.Key]repeat
+}
+
+func newDocket() docket {
+	return docket{strikes: map[strikeKey]strike{}, repeats: map[judge.Key]repeat{}}
+}
+
+// strike counts one offence and says whether it is one too many, and why.
+func (d *docket) strike(k strikeKey, rules policy.Bans, now time.Time) (reason string, guilty bool) {
+	limit := 0
+	switch k.offence {
+	case BadCredentials:
+		limit = rules.Failures
+	case Malformed:
+		limit = rules.Malformed
+	case Scanner:
+		if rules.Scanners != nil && !*rules.Scanners {
+			return "", false
+		}
+		return "scanner", true
+	default:
+		return "", false
+	}
+	window := time.Duration(rules.Window)
+	s, ok := d.strikes[k]
+	if !ok || now.Sub(s.began) >= window {
+		s = strike{began: now}
+	}
+	if !ok {
+		evictFrom(d.strikes, maxStrikes)
+	}
+	s.n++
+	if s.n < limit {
+		d.strikes[k] = s
+		return "", false
+	}
+	delete(d.strikes, k)
+	return fmt.Sprintf("%d %s in %v", s.n, k.offence, rules.Window), true
+}
+
+// sentence is how long the source is banned this time: twice as long as the time
+// before, up to a day.
+func (d *docket) sentence(k judge.Key, first time.Duration, now time.Time) time.Duration {
+	r, ok := d.repeats[k]
+	if ok && now.Sub(r.ended) >= repeatAfter {
+		r = repeat{}
+	}
+	long := min(first, longestBan)
+	for range r.times {
+		if long = min(2*long, longestBan); long == longestBan {
+			break
+		}
+	}
+	if !ok {
+		evictFrom(d.repeats, maxRepeats)
+	}
+	d.repeats[k] = repeat{times: r.times + 1, ended: now.Add(long)}
+	return long
+}
+
+// forget takes out what no longer counts.
+func (d *docket) forget(window time.Duration, now time.Time) {
+	for k, s := range d.strikes {
+		if now.Sub(s.began) >= window {
+			delete(d.strikes, k)
+		}
+	}
+	for k, r := range d.repeats {
+		if now.Sub(r.ended) >= repeatAfter {
+			delete(d.repeats, k)
+		}
+	}
+}
+
+// evictFrom makes room for one more in m.
+func evictFrom[K comparable, V any](m map[K]V, limit int) {
+	if len(m) < limit {
+		return
+	}
+	for k := range m {
+		delete(m, k)
+		return
+	}
+}
+
+// printable makes a stranger's words fit for a log, a terminal and a page.
+func printable(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f || r > 0x7e {
+			return '?'
+		}
+		return r
+	}, s[:min(len(s), maxDetail)])
+	return strings.TrimSpace(s)
+}

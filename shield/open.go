@@ -1,0 +1,73 @@
+package shield
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/lindero/lindero/bpf"
+	"github.com/lindero/lindero/shield/policy"
+)
+
+// openFilter opens the best filter that the configuration allows and the machine
+// has, and says why it is not a better one.
+func openFilter(cfg Config, role string, first *policy.Compiled, log *slog.Logger) (f filter, mode, reason string, err error) {
+	switch {
+	case cfg.Mode == modeOff:
+		return nobody{}, modeOff, "configured so: nothing is judged", nil
+	case cfg.Mode == modeUser:
+		return newUser(), modeUser, "configured so", nil
+	case len(cfg.Devices) == 0:
+		return newUser(), modeUser, "no devices are configured", nil
+	}
+	k, mode, reason, err := openKernel(cfg, role, first)
+	if err == nil {
+		return k, mode, reason, nil
+	}
+	here := errors.Is(err, bpf.ErrBusy) || errors.Is(err, bpf.ErrNotHere)
+	if cfg.Mode != modeAuto || !here {
+		return nil, "", "", err
+	}
+	log.Warn("shield: the kernel will not filter, the listeners do", "err", err)
+	return newUser(), modeUser, err.Error(), nil
+}
+
+// openKernel opens the filter of every device or of none.
+func openKernel(cfg Config, role string, first *policy.Compiled) (_ *kernel, mode, reason string, err error) {
+	k, p := &kernel{}, kernelPolicy(first)
+	mode = modeNative
+	for _, name := range cfg.Devices {
+		s, err := bpf.Open(bpf.Options{Device: name, Pin: cfg.Pin, Mode: bpf.Mode(cfg.Mode), Owner: role, Policy: &p})
+		if err != nil {
+			err = fmt.Errorf("shield: device %s: %w", name, err)
+			// Half a border is none: who falls to user space leaves no filter behind
+			// that nobody keeps up to date. With a mode demanded the next start tries again.
+			return nil, "", "", errors.Join(err, k.abandon(cfg))
+		}
+		k.devices = append(k.devices, device{name, s})
+		if m, why := s.Mode(); m == bpf.Generic {
+			mode = modeGeneric
+			reason = join(reason, name+": "+why)
+		}
+	}
+	return k, mode, reason, nil
+}
+
+// abandon closes what was opened, and when the mode is auto ends it.
+func (f *kernel) abandon(cfg Config) error {
+	devices := f.devices
+	errs := []error{f.close()}
+	if cfg.Mode == modeAuto {
+		for _, d := range devices {
+			errs = append(errs, bpf.Detach(d.name, cfg.Pin))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func join(a, b string) string {
+	if a == "" {
+		return b
+	}
+	return a + "; " + b
+}
