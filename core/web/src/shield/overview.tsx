@@ -1,0 +1,61 @@
+import { lazy, Suspense, useMemo, useState } from 'react'
+import type { Stats } from '../api/types'
+import { useText } from '../i18n/text'
+import { Button, Choice, Notice, Panel } from '../ui/parts'
+import { Countries, type Measure } from './countries'
+import { byCountry, byVerdict } from './figures'
+import { useLive } from './live'
+import { Nodes } from './nodes'
+import { Sources } from './sources'
+import { Tiles } from './tiles'
+import { Verdicts } from './verdict-table'
+
+// The shapes are most of the page's weight; the figures need not wait for them.
+const WorldMap = lazy(() => import('./map'))
+
+const nothing: Stats = { nodes: [], counters: [], sources: [] }
+
+export function OverviewPage() {
+  const { words, country, full } = useText()
+  const live = useLive()
+  const [only, setOnly] = useState<string>()
+  const [measure, setMeasure] = useState<Measure>('dropped')
+  const stats = live.samples.at(-1)?.stats ?? nothing
+  const counters = stats.counters ?? []
+  const sums = useMemo(() => byCountry(counters), [counters])
+  const unclassified = byVerdict(counters, undefined).get('unclassified') ?? 0
+  const toggle = (code: string) => setOnly((was) => (was === code ? undefined : code))
+
+  return (
+    <>
+      <div className="head">
+        <h1>{words.overview.title}</h1>
+        <span className={`stream ${live.state}`} role="status">{words.stream[live.state]}</span>
+      </div>
+      {unclassified > 0 && <Notice look="bad">{words.overview.unclassified(full(unclassified))}</Notice>}
+      <Tiles live={live} sums={sums} nodes={stats.nodes ?? []} known={live.samples.length > 0} />
+      <Panel
+        title={words.overview.map}
+        side={
+          <>
+            {only && <Button look="small" onClick={() => setOnly(undefined)}>{words.overview.of(country(only))} ✕</Button>}
+            <Choice label={words.overview.show} value={measure} on={setMeasure}
+              of={[['dropped', words.overview.dropped], ['passed', words.overview.passed], ['share', words.overview.share]]} />
+          </>
+        }
+      >
+        <div className="world">
+          <Suspense fallback={<div className="map-space" />}>
+            <WorldMap sums={sums} measure={measure} only={only} choose={toggle} />
+          </Suspense>
+          <Countries sums={sums} measure={measure} only={only} choose={toggle} />
+        </div>
+      </Panel>
+      <div className="columns">
+        <Verdicts samples={live.samples} only={only} />
+        <Sources sources={stats.sources ?? []} only={only} />
+      </div>
+      <Nodes nodes={stats.nodes ?? []} />
+    </>
+  )
+}
