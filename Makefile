@@ -5,7 +5,7 @@ LDFLAGS  = -s -w -X main.version=$(VERSION)
 FUZZTIME ?= 30s
 RACE_PACKAGES ?= . ./wire/... ./edge/... ./relay/... ./core/... ./phone/...
 
-.PHONY: build run test check fuzz bench bench-sip bench-shield clean tools
+.PHONY: build run test check fuzz bench bench-sip bench-shield geo-db clean tools
 
 build: ## bin/lindero, static
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/lindero .
@@ -35,6 +35,9 @@ bench-sip: ## SIP against Kamailio
 
 bench-shield: ## the shield against nftables and ipset; needs root
 	scripts/bench.sh shield
+
+geo-db: build ## data/countries.mmdb, a free country database for development, through npm
+	scripts/geo-db.sh
 
 clean: ## what was built and measured; never data/
 	rm -rf bin bench

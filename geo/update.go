@@ -105,7 +105,8 @@ func (r Report) judge(o UpdateOptions) error {
 		against("it needs %d nodes; the kernel has room for %d", r.After.Nodes, MaxNodes)
 	}
 	if r.After.Built.Before(r.Before.Built) {
-		against("it was made on %s, the present one on %s", r.After.Built.Format(time.DateOnly), r.Before.Built.Format(time.DateOnly))
+		const form = "2006-01-02 15:04"
+		against("it was made on %s, the present one on %s", r.After.Built.Format(form), r.Before.Built.Format(form))
 	}
 	most := o.MaxMoved
 	if most == 0 {

@@ -159,7 +159,7 @@ func TestUpdateComparesWithWhatIsThere(t *testing.T) {
 		t.Errorf("it moves %+v", r.Move)
 	}
 	step("half moves, and may", many, geo.UpdateOptions{MaxMoved: 0.6}, "")
-	step("an old one", old, geo.UpdateOptions{MaxMoved: 0.6}, "it was made on 2026-06-17, the present one on 2026-06-20")
+	step("an old one", old, geo.UpdateOptions{MaxMoved: 0.6}, "it was made on 2026-06-17 12:00, the present one on 2026-06-20 12:00")
 	step("an old one, by force", old, geo.UpdateOptions{Force: true}, "")
 	step("a small one", mmdb(t, options(), map[string]record{"192.0.2.0/24": code("ES")}), geo.UpdateOptions{MaxMoved: 1}, "1 countries in 1 prefixes")
 	alone(t, dst, dst+".previous")
