@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/lindero/lindero/core/api"
 	"github.com/lindero/lindero/wire/sip/digest"
 )
 
@@ -23,6 +24,9 @@ type Config struct {
 	RingTime   Duration       `yaml:"ring_time"`   // how long phones ring in a company that does not say
 	MinExpires Duration       `yaml:"min_expires"` // shortest registration
 	MaxExpires Duration       `yaml:"max_expires"` // longest registration
+	HTTP       string         `yaml:"http"`        // addr:port of the API and the web page, a private address, or off
+	Tokens     []api.Token    `yaml:"tokens"`      // who may use the API
+	Countries  string         `yaml:"countries"`   // MMDB country database; when empty or absent, countries are off
 }
 
 // A Duration is a time.Duration that a configuration file writes as "25s".
@@ -51,6 +55,7 @@ func DefaultConfig() Config {
 		RingTime:   Duration(60 * time.Second),
 		MinExpires: Duration(60 * time.Second),
 		MaxExpires: Duration(2 * time.Hour),
+		HTTP:       "127.0.0.1:8080",
 	}
 }
 
@@ -75,7 +80,36 @@ func (c Config) Validate() error {
 	minimum, maximum := c.MinExpires.duration(), c.MaxExpires.duration()
 	check(minimum >= time.Second && minimum <= time.Hour, "min_expires: between 1s and 1h (RFC 3261 §10.3)")
 	check(maximum >= minimum && maximum <= 24*time.Hour, "max_expires: between min_expires and 24h")
-	return errors.Join(errs...)
+	if c.HTTP != httpOff {
+		_, err = netip.ParseAddrPort(c.HTTP)
+		check(err == nil, "http: wants an address and port, or off, not %q", c.HTTP)
+	}
+	return errors.Join(append(errs, c.validateTokens()...)...)
+}
+
+// httpOff is Config.HTTP for none.
+const httpOff = "off"
+
+func (c Config) validateTokens() (errs []error) {
+	names := map[string]bool{}
+	for i, t := range c.Tokens {
+		fail := func(format string, args ...any) {
+			errs = append(errs, fmt.Errorf("tokens[%d].%w", i, fmt.Errorf(format, args...)))
+		}
+		if t.Name == "" {
+			fail("name: required; the audit says who made a change")
+		} else if names[t.Name] {
+			fail("name: %q is taken", t.Name)
+		}
+		names[t.Name] = true
+		if t.File == "" {
+			fail("file: required")
+		}
+		if !t.Scope.Valid() {
+			fail("scope: wants operator or node, not %q", t.Scope)
+		}
+	}
+	return errs
 }
 
 // algorithms reads Digest.

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/lindero/lindero/core/api"
 )
 
 func TestConfig(t *testing.T) {
@@ -34,6 +36,15 @@ func TestConfig(t *testing.T) {
 		"nothing wrong, MD5 alone": {func(c *Config) { c.Digest = []string{"MD5"} }, ""},
 		"nothing wrong, spaced":    {func(c *Config) { c.MediaPorts = "40000 - 40999" }, ""},
 		"nothing wrong, an alias":  {func(c *Config) { c.Database = "postgresql://x/y" }, ""},
+		"no port for HTTP":         {func(c *Config) { c.HTTP = "127.0.0.1" }, "http: "},
+		"nothing wrong, no HTTP":   {func(c *Config) { c.HTTP = "off" }, ""},
+		"a token of nobody":        {func(c *Config) { c.Tokens = []api.Token{{File: "x", Scope: api.Node}} }, "tokens[0].name: "},
+		"a token of nowhere":       {func(c *Config) { c.Tokens = []api.Token{{Name: "x", Scope: api.Node}} }, "tokens[0].file: "},
+		"a token for nothing":      {func(c *Config) { c.Tokens = []api.Token{{Name: "x", File: "x"}} }, "tokens[0].scope: "},
+		"two tokens, one name": {func(c *Config) {
+			one := api.Token{Name: "x", File: "x", Scope: api.Node}
+			c.Tokens = []api.Token{one, one}
+		}, "tokens[1].name: "},
 		"a registration of a year": {func(c *Config) { c.MaxExpires = Duration(365 * 24 * time.Hour) }, "max_expires: "},
 	} {
 		t.Run(name, func(t *testing.T) {

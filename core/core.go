@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/lindero/lindero/core/api"
 	"github.com/lindero/lindero/core/auth"
 	"github.com/lindero/lindero/core/registrar"
 	"github.com/lindero/lindero/core/store"
@@ -34,6 +35,7 @@ type Core struct {
 	front *front
 	parts []runner // of the call logic; they end before the stack does
 	addr  netip.AddrPort
+	api   *api.API // nil: off
 
 	serving atomic.Bool
 }
@@ -45,7 +47,8 @@ type runner interface {
 
 // Addresses are where a Core listens.
 type Addresses struct {
-	SIP netip.AddrPort // TCP, for edges
+	SIP  netip.AddrPort // TCP, for edges
+	HTTP netip.AddrPort // the API and the web page; not valid when off
 }
 
 // callLogic is what a maker of call logic returns: where messages go, and what must run.
@@ -112,12 +115,18 @@ func assemble(ctx context.Context, cfg Config, log *slog.Logger, reg prometheus.
 		return nil, err
 	}
 	c.front.calls, c.parts = l.calls, l.parts
+	if c.api, err = newAPI(ctx, cfg, c.store, log, reg); err != nil {
+		return nil, err
+	}
 	return c, nil
 }
 
 // close frees what a Core holds that never ran.
 func (c *Core) close() error {
 	var errs []error
+	if c.api != nil {
+		errs = append(errs, c.api.Close())
+	}
 	if c.stack != nil {
 		errs = append(errs, c.stack.Close())
 	}
@@ -141,6 +150,9 @@ func (c *Core) Run(ctx context.Context) error {
 	for _, p := range c.parts {
 		logic.Go(func() error { return p.Run(logicCtx) })
 	}
+	if c.api != nil {
+		logic.Go(func() error { return c.api.Run(logicCtx) })
+	}
 	logic.Go(func() error {
 		select {
 		case <-logicCtx.Done():
@@ -157,7 +169,13 @@ func (c *Core) Run(ctx context.Context) error {
 }
 
 // Addresses says where core listens.
-func (c *Core) Addresses() Addresses { return Addresses{SIP: c.addr} }
+func (c *Core) Addresses() Addresses {
+	a := Addresses{SIP: c.addr}
+	if c.api != nil {
+		a.HTTP = c.api.Addr()
+	}
+	return a
+}
 
 // readyLimit is how long Ready waits for the database.
 const readyLimit = 2 * time.Second
@@ -166,6 +184,11 @@ const readyLimit = 2 * time.Second
 func (c *Core) Ready() error {
 	if !c.serving.Load() {
 		return errors.New("core: not serving")
+	}
+	if c.api != nil {
+		if err := c.api.Ready(); err != nil {
+			return fmt.Errorf("core: %w", err)
+		}
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), readyLimit)
 	defer cancel()

@@ -59,7 +59,7 @@ func (r *recorder) none(t *testing.T) {
 func testConfig(t testing.TB) Config {
 	c := DefaultConfig()
 	dir := t.TempDir()
-	c.SIP = netip.MustParseAddrPort("127.0.0.1:0")
+	c.SIP, c.HTTP = netip.MustParseAddrPort("127.0.0.1:0"), "127.0.0.1:0"
 	c.Database = "sqlite:" + filepath.Join(dir, "core.db")
 	c.KeyFile = filepath.Join(dir, "core.key")
 	return c

@@ -1,0 +1,194 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/lindero/lindero/core/store"
+	"github.com/lindero/lindero/core/tenancy"
+	"github.com/lindero/lindero/shield/policy"
+	"github.com/lindero/lindero/shield/protocol"
+)
+
+// A board shows what is in force: what this core changed at once, what another
+// core on the same database changed within pollEvery.
+type board struct {
+	store *store.Store
+	log   *slog.Logger
+
+	refreshing sync.Mutex // one refresh at a time; never held with mu
+
+	mu  sync.Mutex // guards the fields below
+	now notice
+	// changed is closed when now is another, and replaced.
+	changed chan struct{}
+}
+
+// A notice is what is in force. It is constant; the bytes are what nodes are sent,
+// made once for all of them.
+type notice struct {
+	revisions  tenancy.Revisions
+	policy     policy.Version
+	policyJSON []byte
+	bans       []protocol.Ban
+	banOf      map[netip.Prefix]*protocol.Ban
+	bansJSON   []byte
+	compiled   *policy.Compiled
+}
+
+// pollEvery is how often the database is asked what other cores changed. Notifying
+// would be faster by a second, and be PostgreSQL's alone.
+const pollEvery = time.Second
+
+// pollLimit is how long it may take to answer.
+const pollLimit = 5 * time.Second
+
+func newBoard(s *store.Store, log *slog.Logger) *board {
+	return &board{store: s, log: log, changed: make(chan struct{})}
+}
+
+// look is what is in force, and what is closed when it no longer is.
+func (b *board) look() (notice, <-chan struct{}) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.now, b.changed
+}
+
+// run follows the database until ctx ends.
+func (b *board) run(ctx context.Context) {
+	tick := time.NewTicker(pollEvery)
+	defer tick.Stop()
+	failing, looked := false, time.Now()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		n, _ := b.look()
+		// Bans that nodes make come in storms, and each is a new list for every node:
+		// the longer the list the longer they are gathered.
+		patient := time.Since(looked) < time.Duration(len(n.bans))*time.Millisecond/2
+		news, err := b.poll(ctx, n, patient)
+		if news {
+			looked = time.Now()
+		}
+		if err != nil && ctx.Err() == nil && !failing {
+			b.log.Error("what is in force cannot be read; what was stays", "err", err)
+		}
+		if err == nil && failing {
+			b.log.Info("what is in force can be read again")
+		}
+		failing = err != nil
+	}
+}
+
+// poll refreshes when another core, or a node, changed something.
+func (b *board) poll(ctx context.Context, n notice, patient bool) (news bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, pollLimit)
+	defer cancel()
+	r, err := b.store.Platform().Revisions(ctx)
+	if err != nil {
+		return false, err
+	}
+	expired := n.compiled != nil && !n.compiled.Until.IsZero() && !n.compiled.Until.After(time.Now())
+	if r.Policy == n.revisions.Policy && !expired && (r.Bans == n.revisions.Bans || patient) {
+		return false, nil
+	}
+	return true, b.refresh(ctx)
+}
+
+// refresh reads what is in force and shows it.
+func (b *board) refresh(ctx context.Context) error {
+	b.refreshing.Lock()
+	defer b.refreshing.Unlock()
+	n, _ := b.look()
+	r, err := b.store.Platform().Revisions(ctx)
+	if err != nil {
+		return err
+	}
+	if err := n.readPolicy(ctx, b, r.Policy); err != nil {
+		return err
+	}
+	if n.bansJSON == nil || n.revisions.Bans != r.Bans {
+		if err := n.readBans(ctx, b.store); err != nil {
+			return err
+		}
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	news := b.now.revisions != r || b.now.policyJSON == nil
+	n.revisions = r
+	b.now = n
+	if news {
+		close(b.changed)
+		b.changed = make(chan struct{})
+	}
+	return nil
+}
+
+// readPolicy makes n tell of version number, compiled as of now.
+func (n *notice) readPolicy(ctx context.Context, b *board, number uint64) (err error) {
+	if n.policyJSON == nil || n.policy.Number != number {
+		if n.policy, err = readVersion(ctx, b.store, number); err != nil {
+			return err
+		}
+		if n.policyJSON, err = json.Marshal(n.policy); err != nil {
+			return fmt.Errorf("api: policy %d: %w", number, err)
+		}
+	}
+	n.compiled, err = policy.Compile(n.policy.Document, n.policy.Number, time.Now())
+	if err != nil {
+		// A program with other rules put it. That must stop no call, and no better version.
+		b.log.Error("the policy in force cannot be compiled; core explains by the built-in one", "version", number, "err", err)
+		n.compiled, err = policy.Compile(policy.Default(), number, time.Now())
+	}
+	return err
+}
+
+func (n *notice) readBans(ctx context.Context, s *store.Store) error {
+	all, _, err := s.Platform().Bans(ctx)
+	if err != nil {
+		return err
+	}
+	n.bans = make([]protocol.Ban, len(all))
+	n.banOf = make(map[netip.Prefix]*protocol.Ban, len(all))
+	for i, b := range all {
+		n.bans[i] = banOf(b)
+		n.banOf[b.Prefix] = &n.bans[i]
+	}
+	if n.bansJSON, err = json.Marshal(n.bans); err != nil {
+		return fmt.Errorf("api: bans: %w", err)
+	}
+	return nil
+}
+
+// readVersion is a version as it was put; version 0 is the built-in one.
+func readVersion(ctx context.Context, s *store.Store, number uint64) (policy.Version, error) {
+	if number == 0 {
+		return policy.Version{Document: policy.Default(), Author: "lindero", Note: "built in"}, nil
+	}
+	v, err := s.Platform().Policy(ctx, number)
+	if err != nil {
+		return policy.Version{}, err
+	}
+	return versionOf(v)
+}
+
+func versionOf(v tenancy.PolicyVersion) (policy.Version, error) {
+	out := policy.Version{Number: v.Number, Author: v.Author, Note: v.Note, Made: v.Made.UTC()}
+	if err := json.Unmarshal(v.Document, &out.Document); err != nil {
+		return policy.Version{}, errors.Join(fmt.Errorf("api: policy %d is kept but cannot be read", v.Number), err)
+	}
+	return out, nil
+}
+
+func banOf(b tenancy.Ban) protocol.Ban {
+	return protocol.Ban{Prefix: b.Prefix, Reason: b.Reason, Since: b.Since.UTC(), Until: b.Until.UTC(), By: b.By, Proven: b.Proven}
+}

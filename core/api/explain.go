@@ -1,0 +1,161 @@
+package api
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"net/http"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/lindero/lindero/shield/policy"
+	"github.com/lindero/lindero/shield/protocol"
+)
+
+// answerLimit is how long nodes have, so that a person has an answer within 2 s.
+const answerLimit = 1800 * time.Millisecond
+
+// maxAsks is how many may wait for answers at once.
+const maxAsks = 256
+
+// asks are the questions to which somebody waits for answers.
+type asks struct {
+	mu   sync.Mutex // guards open
+	open map[string]*ask
+}
+
+type ask struct {
+	waiting map[string]bool // nodes that have not answered; guarded by asks.mu
+	answers chan protocol.Explanation
+}
+
+func newAsks() *asks { return &asks{open: map[string]*ask{}} }
+
+var errAsks = errors.New("api: too many questions at once")
+
+// begin makes room for the answers to the question with the id.
+func (s *asks) begin(id string) (*ask, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.open) >= maxAsks {
+		return nil, errAsks
+	}
+	q := &ask{waiting: map[string]bool{}, answers: make(chan protocol.Explanation, maxNodes)}
+	s.open[id] = q
+	return q, nil
+}
+
+func (s *asks) end(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.open, id)
+}
+
+// of says which nodes were asked. An answer that came before this is not lost.
+func (s *asks) of(q *ask, nodes []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, name := range nodes {
+		if _, answered := q.waiting[name]; !answered {
+			q.waiting[name] = true
+		}
+	}
+}
+
+// answered hands a node's answers to those who asked. It never blocks: a node
+// answers a question once.
+func (s *asks) answered(node string, all []protocol.Explanation) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, e := range all {
+		q := s.open[e.ID]
+		if q == nil {
+			continue // too late, or never asked
+		}
+		if waits, known := q.waiting[node]; known && !waits {
+			continue
+		}
+		q.waiting[node] = false
+		e.Node = node
+		select {
+		case q.answers <- e:
+		default: // more nodes than there can be
+		}
+	}
+}
+
+type explainInput struct {
+	Address string `query:"address" required:"true" maxLength:"64" doc:"An IPv4 or IPv6 address."`
+	Service string `query:"service" enum:"sip,web,media" default:"sip"`
+	Node    string `query:"node" maxLength:"64" doc:"Ask this node alone."`
+}
+
+type explainOutput struct {
+	Body []protocol.Explanation
+}
+
+// explain asks the nodes that are there what would happen to a source's next
+// packet. When none answers core says what it can.
+func (a *API) explain(ctx context.Context, in *explainInput) (*explainOutput, error) {
+	var f faults
+	addr, err := netip.ParseAddr(in.Address)
+	f.check(err == nil, "query.address", "wants an IPv4 or IPv6 address")
+	service, err := policy.ParseService(cmp.Or(in.Service, "sip"))
+	f.check(err == nil, "query.service", "wants sip, web or media")
+	if err := f.err(); err != nil {
+		return nil, err
+	}
+	if in.Node != "" && !a.nodes.known(in.Node) {
+		return nil, huma.Error404NotFound("there is no node " + short(in.Node))
+	}
+	addr = addr.Unmap().WithZone("")
+	id := rand.Text()
+	q, err := a.asks.begin(id)
+	if err != nil {
+		return nil, huma.Error503ServiceUnavailable("too many questions wait for answers")
+	}
+	defer a.asks.end(id)
+	asked := a.nodes.ask(in.Node, protocol.Question{ID: id, Address: addr, Service: service.ForPeople()}, time.Now().Add(answerLimit))
+	a.asks.of(q, asked)
+	all := gather(ctx, q.answers, len(asked))
+	if len(all) == 0 {
+		all = []protocol.Explanation{a.bench().explain(addr, service)}
+	}
+	return &explainOutput{all}, nil
+}
+
+// gather waits for n answers, as long as nodes have.
+func gather(ctx context.Context, answers <-chan protocol.Explanation, n int) []protocol.Explanation {
+	all := []protocol.Explanation{}
+	limit := time.NewTimer(answerLimit)
+	defer limit.Stop()
+	for len(all) < n {
+		select {
+		case e := <-answers:
+			e.ID = ""
+			if e.Change == nil {
+				e.Change = []string{}
+			}
+			all = append(all, e)
+			continue
+		case <-limit.C:
+		case <-ctx.Done():
+		}
+		break
+	}
+	slices.SortFunc(all, func(a, b protocol.Explanation) int { return cmp.Compare(a.Node, b.Node) })
+	return all
+}
+
+func (a *API) explainRoutes(h huma.API) {
+	route(a, h, huma.Operation{
+		OperationID: "explain", Method: http.MethodGet, Path: "/api/v1/shield/explain", Tags: []string{"shield"},
+		Summary:     "Why a source passes or is dropped",
+		Description: "Asks every node that is there, or the one named, and answers within 2 seconds. When none answers, core judges by policy, bans and country database alone and says so.",
+	}, Operator, a.explain)
+}

@@ -1,0 +1,121 @@
+package api
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/lindero/lindero/geo"
+	"github.com/lindero/lindero/shield/policy"
+	"github.com/lindero/lindero/shield/protocol"
+)
+
+// A bench is what core can judge a source by, without a node: policy, country table
+// and bans. Of budgets, classes and calls it knows nothing.
+type bench struct {
+	policy *policy.Compiled
+	table  *geo.Table // nil: countries are off
+	banOf  map[netip.Prefix]*protocol.Ban
+	now    time.Time
+}
+
+// A ruling is what policy, table and bans say of a source, in the shield's order:
+// addresses that are no source, lists, bans, countries.
+type ruling struct {
+	verdict policy.Verdict
+	country geo.Country
+	list    policy.ListValue
+	ban     *protocol.Ban
+}
+
+func (b *bench) judge(a netip.Addr, s policy.Service) ruling {
+	a = a.Unmap().WithZone("")
+	r := ruling{verdict: policy.Passed, country: b.table.Country(a)}
+	if noSource(a) {
+		r.verdict = policy.Malformed
+		return r
+	}
+	r.list = policy.ListValue(b.policy.Lists.Lookup(a))
+	switch r.list.Action() {
+	case policy.ListAllow:
+		r.verdict = policy.Allowed
+		return r
+	case policy.ListDeny:
+		r.verdict = policy.Denied
+		return r
+	case policy.ListCarrier:
+		return r
+	}
+	if ban := b.banOf[prefixOf(a)]; ban != nil && ban.Until.After(b.now) {
+		r.verdict, r.ban = policy.Banned, ban
+		return r
+	}
+	if b.table != nil && b.policy.Denies(s, r.country) {
+		r.verdict = policy.CountryDenied
+	}
+	return r
+}
+
+// noSource tells whether no packet can come from a (RFC 1122 §3.2.1.3, RFC 4291 §2.5).
+func noSource(a netip.Addr) bool {
+	if a.Is4() {
+		first := a.As4()[0]
+		return first == 0 || first >= 224
+	}
+	return a.IsUnspecified() || a.As16()[0] == 0xff
+}
+
+// rule is what decided, as a phrase.
+func (b *bench) rule(r ruling, s policy.Service) string {
+	switch {
+	case r.verdict == policy.Malformed:
+		return "no packet can come from this address"
+	case r.list.Action() != policy.ListNone:
+		return b.policy.Rule(r.list).String()
+	case r.ban != nil && !r.ban.Proven:
+		return fmt.Sprintf("banned by %s: %s (datagrams; a connection may prove who it is)", r.ban.By, r.ban.Reason)
+	case r.ban != nil:
+		return fmt.Sprintf("banned by %s: %s", r.ban.By, r.ban.Reason)
+	case b.table == nil:
+		return "no rule names it, and without a country database countries are off"
+	}
+	return b.policy.CountryRule(s, r.country)
+}
+
+// change is what would change the ruling, one phrase each.
+func (b *bench) change(r ruling, s policy.Service) []string {
+	switch r.verdict {
+	case policy.Denied:
+		return []string{"take " + b.policy.Rule(r.list).Prefix.Prefix.String() + " out of deny, or add a longer prefix to allow"}
+	case policy.Banned:
+		return []string{"wait until " + r.ban.Until.UTC().Format(time.RFC3339), "lift the ban of " + r.ban.Prefix.String(), "add the source to allow"}
+	case policy.CountryDenied:
+		return []string{b.policy.CountryChange(s, r.country), "add the source to allow"}
+	}
+	return []string{}
+}
+
+// explain says what would happen to the source's next packet as far as core can know.
+func (b *bench) explain(a netip.Addr, s policy.Service) protocol.Explanation {
+	r := b.judge(a, s)
+	e := protocol.Explanation{
+		Node: "core", Address: a, Service: s.ForPeople(), Verdict: r.verdict.String(), Drops: r.verdict.Drops(),
+		Rule:          b.rule(r, s) + "; no node answered, so this is by policy, bans and country database alone: budgets, classes and calls are not in it",
+		PolicyVersion: b.policy.Version, TableVersion: b.table.Info().Version, Country: r.country.String(),
+		Class: policy.Unknown.String(), Change: b.change(r, s), Mode: "core",
+	}
+	if r.list.Action() == policy.ListCarrier {
+		e.Class = policy.Carrier.String()
+	}
+	if r.ban != nil {
+		until := r.ban.Until.UTC()
+		e.Class, e.BanEnds, e.BanReason = policy.Ban.String(), &until, r.ban.Reason
+	}
+	return e
+}
+
+// bench is what core can judge by now.
+func (a *API) bench() *bench {
+	n, _ := a.board.look()
+	return &bench{policy: n.compiled, table: a.table.Load(), banOf: n.banOf, now: time.Now()}
+}
