@@ -47,6 +47,7 @@ func (g *Guard) watchCountries(ctx context.Context) {
 	}
 	said := ""
 	geo.Watch(ctx, g.cfg.Countries, countriesEvery, g.install, func(err error) {
+		g.tallied.notEnforced.Add(1)
 		if said != err.Error() { // it is looked at every two seconds
 			g.log.Warn("shield: the country table stays as it is", "err", err)
 		}
