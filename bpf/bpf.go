@@ -10,7 +10,6 @@ import (
 	"sync"
 
 	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/link"
 )
 
 // A Mode is how a shield is attached.
@@ -47,7 +46,6 @@ type Shield struct {
 	maps    *shieldMaps
 	program *ebpf.Program
 	ticks   *ebpf.Program // tells the kernel's clock
-	link    link.Link     // nil: not attached
 
 	// mu keeps the memory below mapped while somebody is in it; writers are
 	// SetServices and Close.
@@ -86,6 +84,9 @@ func open(o Options, load func() (*ebpf.CollectionSpec, error)) (*Shield, error)
 	if !ok {
 		return nil, fmt.Errorf("bpf: owner %q is not edge, relay or up", o.Owner)
 	}
+	if err := privileged(); err != nil {
+		return nil, fmt.Errorf("bpf: %w", err)
+	}
 	spec, err := load()
 	if err != nil {
 		return nil, fmt.Errorf("bpf: reading the program: %w", err)
@@ -115,9 +116,6 @@ func (s *Shield) Close() error {
 	errs := []error{s.memory.close()}
 	if s.maps != nil {
 		errs = append(errs, s.maps.Close())
-	}
-	if s.link != nil {
-		errs = append(errs, s.link.Close())
 	}
 	errs = append(errs, s.program.Close(), s.ticks.Close())
 	if err := errors.Join(errs...); err != nil {

@@ -26,11 +26,15 @@ func (t tables) close() {
 
 // load makes maps and program without attaching them.
 func (s *Shield) load(spec *ebpf.CollectionSpec, o Options) error {
-	fresh, err := fit(spec)
+	specs, err := fit(spec)
 	if err != nil {
 		return err
 	}
-	t, err := create(fresh, spec, nil)
+	number, err := layout(spec)
+	if err != nil {
+		return err
+	}
+	t, err := create(specs, number, nil)
 	if err != nil {
 		return err
 	}
@@ -38,37 +42,49 @@ func (s *Shield) load(spec *ebpf.CollectionSpec, o Options) error {
 	return s.assemble(spec, t, o)
 }
 
-// fit makes room for this machine in a spec and says which maps are to be made.
+// fit makes room for this machine in a spec and returns the maps it is made of.
 func fit(spec *ebpf.CollectionSpec) (map[string]*ebpf.MapSpec, error) {
 	cpus, err := ebpf.PossibleCPU()
 	if err != nil {
 		return nil, fmt.Errorf("bpf: counting CPUs: %w", err)
 	}
 	spec.Maps[shieldMapSamples].MaxEntries = uint32(cpus)
-	made := map[string]*ebpf.MapSpec{}
-	for name, m := range spec.Maps {
-		if !strings.HasPrefix(name, ".") { // sections of variables
-			made[name] = m
-		}
-	}
-	return made, nil
+	specs := maps.Clone(spec.Maps)
+	maps.DeleteFunc(specs, func(name string, _ *ebpf.MapSpec) bool { return strings.HasPrefix(name, ".") }) // variables
+	return specs, nil
 }
 
-// create makes the maps that are not in kept, and returns all.
-func create(specs map[string]*ebpf.MapSpec, spec *ebpf.CollectionSpec, kept tables) (tables, error) {
+// layout is a number for what the maps mean and for the sizes that cannot be seen
+// from outside them: the program's LAYOUT and its inner maps.
+func layout(spec *ebpf.CollectionSpec) (uint32, error) {
+	var number uint32
+	if err := spec.Variables[shieldVarLayout].Get(&number); err != nil {
+		return 0, fmt.Errorf("bpf: reading the layout: %w", err)
+	}
+	h := fnv.New32a()
+	fmt.Fprint(h, number)
+	for _, name := range slices.Sorted(maps.Keys(spec.Maps)) {
+		if inner := spec.Maps[name].InnerMap; inner != nil {
+			fmt.Fprint(h, name, inner.ValueSize)
+		}
+	}
+	return h.Sum32(), nil
+}
+
+// create makes the maps that are not in kept, and returns all; the caller closes
+// them, whatever happens.
+func create(specs map[string]*ebpf.MapSpec, number uint32, kept tables) (tables, error) {
 	// Kernels before 5.11 count maps as locked memory. Where this is not allowed,
 	// making the maps fails, and its error says it.
 	_ = rlimit.RemoveMemlock()
 
-	t := maps.Clone(kept)
-	if t == nil {
-		t = tables{}
-	}
-	for name, ms := range specs {
+	t := tables{}
+	maps.Copy(t, kept)
+	for name, spec := range specs {
 		if t[name] != nil {
 			continue
 		}
-		m, err := ebpf.NewMap(ms)
+		m, err := ebpf.NewMap(spec)
 		if err != nil {
 			t.close()
 			return nil, fmt.Errorf("bpf: making the map %s: %w", name, refused(err))
@@ -78,34 +94,16 @@ func create(specs map[string]*ebpf.MapSpec, spec *ebpf.CollectionSpec, kept tabl
 	if kept[shieldMapState] != nil {
 		return t, nil
 	}
-	number, err := layout(spec)
-	if err == nil {
-		var seed [8]byte
-		rand.Read(seed[:])
-		err = t[shieldMapState].Put(uint32(0), &shieldState{Seed: binary.NativeEndian.Uint64(seed[:]), Layout: number})
-	}
-	if err != nil {
+	var seed [8]byte
+	rand.Read(seed[:])
+	if err := t[shieldMapState].Put(uint32(0), &shieldState{Seed: seedOf(seed[:]), Layout: number}); err != nil {
 		t.close()
 		return nil, fmt.Errorf("bpf: sowing the seed: %w", err)
 	}
 	return t, nil
 }
 
-// layout is a number for the shape and meaning of all maps of a program.
-func layout(spec *ebpf.CollectionSpec) (uint32, error) {
-	var number uint32
-	if err := spec.Variables[shieldVarLayout].Get(&number); err != nil {
-		return 0, fmt.Errorf("reading the layout: %w", err)
-	}
-	h := fnv.New32a()
-	fmt.Fprint(h, number)
-	for _, name := range slices.Sorted(maps.Keys(spec.Maps)) {
-		for m := spec.Maps[name]; m != nil; m = m.InnerMap {
-			fmt.Fprint(h, name, m.Type, m.KeySize, m.ValueSize, m.MaxEntries, m.Flags, ";")
-		}
-	}
-	return h.Sum32(), nil
-}
+func seedOf(b []byte) uint64 { return binary.NativeEndian.Uint64(b) }
 
 // assemble loads the program over the maps, and puts a policy into force when they hold none.
 func (s *Shield) assemble(spec *ebpf.CollectionSpec, t tables, o Options) error {

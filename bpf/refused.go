@@ -40,8 +40,12 @@ func refused(err error) error {
 		return fmt.Errorf("%w: the kernel refuses, though all of CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON are there (lockdown or a security module?): %w",
 			ErrNotHere, brief(err))
 	}
-	return fmt.Errorf("%w: it needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON, and this process lacks %s: %w",
-		ErrNotHere, strings.Join(lacks, ", "), brief(err))
+	return lack(lacks)
+}
+
+func lack(names []string) error {
+	return fmt.Errorf("%w: it needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON, and this process lacks %s",
+		ErrNotHere, strings.Join(names, ", "))
 }
 
 // brief is the error number under err: what is written around it misleads here.
