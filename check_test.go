@@ -34,17 +34,19 @@ func TestABadFileGetsAllItsFaultsAtOnce(t *testing.T) {
 		text string
 		want []string
 	}{
-		"edge": {"role: edge\nname: a b\nsip: 198.51.100.10\ninside: 0.0.0.0:5065\nrelays:\n  - id: r\n    ng: 192.0.2.20\nkeepalive: {udp: 1ms}\nkeys: x\n", []string{
+		"edge": {"role: edge\nname: a b\nsip: 198.51.100.10\ninside: 0.0.0.0:5065\nrelays:\n  - id: r\n    ng: 192.0.2.20\nkeepalive: {udp: 1ms}\nkeys: x\nshield:\n  mode: kernel\n  devices: [eth0, a/b]\n  core: 127.0.0.1\n  pins: x\n", []string{
 			":2: name:", ":3: sip:", ":4: inside:", ":7: relays[0].ng:", ":8: keepalive.udp:", ":9: keys: unknown key",
+			":11: shield.mode:", ":12: shield.devices[1]:", ":13: shield.core:", ":14: shield.pins: unknown key",
 		}},
 		"core": {"role: core\ndatabase: mysql://x\nmedia_ports: 1-2-3\nring_time: 0s\nmetrics: here\n", []string{
 			":2: database:", ":3: media_ports:", ":4: ring_time:", ":5: metrics:", ":1: key_file:",
 		}},
-		"relay": {"role: relay\nid: ''\nng: nowhere\nmedia_ports: 9-1\nexternal: everywhere\n", []string{
-			":2: id:", ":3: ng:", ":4: media_ports:", ":5: external:",
+		"relay": {"role: relay\nid: ''\nng: nowhere\nmedia_ports: 9-1\nexternal: everywhere\nshield:\n  mode: native\n", []string{
+			":2: id:", ":3: ng:", ":4: media_ports:", ":5: external:", ":6: shield.devices:",
 		}},
-		"up": {"role: up\nsip: 0.0.0.0:5060\nedge:\n  max_transactions: 0\ncore:\n  ring_time: 1us\n  rang: 1\n", []string{
+		"up": {"role: up\nsip: 0.0.0.0:5060\nedge:\n  max_transactions: 0\ncore:\n  ring_time: 1us\n  rang: 1\nhttp: 127.0.0.1:0\nshield: {mode: none}\n", []string{
 			":1: advertise:", ":1: media:", ":4: edge.max_transactions:", ":6: core.ring_time:", ":7: core.rang: unknown key",
+			":8: http:", ":9: shield.mode:",
 		}},
 	}
 	for role, c := range cases {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/lindero/lindero/core/api"
 	"github.com/lindero/lindero/wire/sip/transport"
 )
 
@@ -58,6 +60,25 @@ func (d *dataDir) ensureCertificate(addrs ...netip.Addr) error {
 	}
 	if err := transport.SelfSigned(hosts, d.file("tls.crt"), d.file("tls.key")); err != nil {
 		return fmt.Errorf("making a TLS certificate: %w", err)
+	}
+	return nil
+}
+
+// ensureTokens makes those tokens that are kept here on first use. Others are
+// their owner's to make.
+func (d *dataDir) ensureTokens(all []api.Token) error {
+	for _, t := range all {
+		if filepath.Dir(t.File) != filepath.Clean(d.path) {
+			continue
+		}
+		if _, err := os.Stat(t.File); err == nil {
+			continue
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("looking for the token %s: %w", t.Name, err)
+		}
+		if err := writeWhole(t.File, []byte(rand.Text()+rand.Text()+"\n")); err != nil {
+			return fmt.Errorf("making the token %s: %w", t.Name, err)
+		}
 	}
 	return nil
 }

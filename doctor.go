@@ -26,21 +26,24 @@ const (
 )
 
 func newDoctorCommand() *cobra.Command {
-	return &cobra.Command{
+	var data string
+	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "What this machine can do for lindero, and why",
-		Long: `doctor looks at the kernel, privileges, ports, limits, Consul and PostgreSQL, and
-says for each what works, in which mode, and what to do for more. It changes
-nothing and loads nothing into the kernel.
+		Long: `doctor looks at the kernel, privileges, network devices, the country database,
+ports, limits, Consul and PostgreSQL, and says for each what works, in which mode,
+and what to do for more. It changes nothing and attaches nothing.
 
 It fails only when something lindero cannot do without is missing.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			findings := examine(cmd.Context())
+			findings := examine(cmd.Context(), data)
 			printFindings(cmd.OutOrStdout(), findings)
 			return judge(findings)
 		},
 	}
+	cmd.Flags().StringVar(&data, "data", defaultUp().Data, "`directory` of lindero up, where its country database is looked for")
+	return cmd
 }
 
 func printFindings(out io.Writer, findings []finding) {

@@ -15,11 +15,13 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/lindero/lindero/bpf"
 )
 
 // examine looks at this machine. Every look is harmless: sockets are opened and
 // closed again, files are read, nothing is attached anywhere.
-func examine(ctx context.Context) []finding {
+func examine(ctx context.Context, data string) []finding {
 	kernel := kernelVersion()
 	findings := []finding{
 		{"build", good, "lindero " + version + ", " + runtime.Version() + ", " + runtime.GOARCH, ""},
@@ -27,8 +29,13 @@ func examine(ctx context.Context) []finding {
 		examineKernel(kernel),
 		examineCapability("CAP_NET_ADMIN", unix.CAP_NET_ADMIN, "attaching XDP programs needs it; everything else works without"),
 		examineCapability("CAP_BPF", unix.CAP_BPF, "loading BPF programs needs it; everything else works without"),
-		examineXDP(kernel),
 	}
+	findings = append(findings, examineXDP()...)
+	findings = append(findings,
+		examineBPFFS("/sys/fs/bpf"),
+		examineCountries(filepath.Join(data, countriesFile), time.Now()),
+		examineEphemeral(defaultUp().MediaPorts, readText("/proc/sys/net/ipv4/ip_local_port_range"), readText("/proc/sys/net/ipv4/ip_local_reserved_ports")),
+	)
 	findings = append(findings, examinePorts()...)
 	return append(findings,
 		examineReceiveBuffer(),
@@ -72,66 +79,81 @@ func examineCapability(name string, bit int, need string) finding {
 	return finding{name, less, "not held", need + " (setcap, or AmbientCapabilities= of systemd)"}
 }
 
-// Drivers that run XDP programs themselves, before a packet has an skb. Which
-// ones a kernel has is in its sources only, so this list is a hint, not a proof.
-var nativeXDP = []string{
-	"bnxt_en", "ena", "hv_netvsc", "i40e", "iavf", "ice", "igb", "igc", "ixgbe", "ixgbevf", "mlx4_en", "mlx5_core", "mana",
-	"nfp", "qede", "sfc", "stmmac", "tun", "veth", "virtio_net", "vmxnet3", "gve", "dpaa2-eth", "atlantic", "mvneta", "enetc", "tsnep",
+// mostDevices is how many network devices are told of: a host of containers has hundreds.
+const mostDevices = 8
+
+// examineXDP says how a shield would run in the kernel: on this machine at all, and
+// on each of its devices.
+func examineXDP() []finding {
+	mode, reason := bpf.Probe("")
+	if mode == bpf.None {
+		return []finding{{"XDP", less, "none: " + reason, "the shield judges at the listeners, with the same policy"}}
+	}
+	findings := []finding{{"XDP", good, "this machine and its privileges allow it", "--devices of lindero up, or shield.devices of a role, puts it to use"}}
+	all, err := net.Interfaces()
+	if err != nil {
+		return append(findings, finding{"XDP on devices", less, err.Error(), "which devices there are cannot be told"})
+	}
+	for _, d := range all {
+		if d.Flags&net.FlagLoopback != 0 || d.Flags&net.FlagUp == 0 {
+			continue
+		}
+		if len(findings) > mostDevices {
+			break
+		}
+		findings = append(findings, xdpFinding(d.Name, bpf.Probe))
+	}
+	return findings
 }
 
-func examineXDP(v struct{ major, minor int }) finding {
-	f := finding{what: "XDP", state: less}
-	switch {
-	case v.major < 5:
-		f.found, f.means = "none", "this kernel is too old for it"
-	case !capable(unix.CAP_BPF) && !capable(unix.CAP_SYS_ADMIN), !capable(unix.CAP_NET_ADMIN):
-		f.found, f.means = "none", "needs CAP_BPF and CAP_NET_ADMIN; packets are handled in user space"
+// xdpFinding is what probe says of one device.
+func xdpFinding(device string, probe func(string) (bpf.Mode, string)) finding {
+	mode, reason := probe(device)
+	f := finding{"XDP on " + device, less, string(mode), reason}
+	switch mode {
+	case bpf.Native:
+		f.state = good
+	case bpf.Generic:
+		f.means += "; it works, at some three times the price"
 	default:
-		native, generic := devices()
-		f.found = "generic"
-		if len(native) > 0 {
-			f.state, f.found = good, "native on "+strings.Join(native, ", ")
-		}
-		if len(generic) > 0 {
-			f.found += "; generic on " + strings.Join(generic, ", ")
-		}
-		f.means = "by driver names; this version does not use XDP yet"
-	}
-	if _, err := os.Stat("/sys/fs/bpf"); err != nil {
-		f.means += "; /sys/fs/bpf is not mounted, so nothing could be pinned across restarts"
+		f.means += "; the listeners judge what comes by it"
 	}
 	return f
 }
 
-// devices sorts the network devices that have hardware (or act so) by how XDP would run on them.
-func devices() (native, generic []string) {
-	paths, _ := filepath.Glob("/sys/class/net/*") // the pattern is good, and none is none
-	for _, p := range paths {
-		driver, err := os.Readlink(p + "/device/driver")
-		if err != nil {
-			continue // lo, bridges and the like
-		}
-		name := filepath.Base(p)
-		list := &generic
-		for _, d := range nativeXDP {
-			if filepath.Base(driver) == d {
-				list = &native
-			}
-		}
-		*list = append(*list, name+" ("+filepath.Base(driver)+")")
+// examineBPFFS looks whether a BPF file system is at path: what is pinned there
+// filters on while lindero restarts.
+func examineBPFFS(path string) finding {
+	f := finding{"BPF file system", less, "not mounted at " + path, "a shield in the kernel mounts it when it may, and cannot do without: mount -t bpf bpf " + path}
+	var s unix.Statfs_t
+	if err := unix.Statfs(path, &s); err == nil && int64(s.Type) == unix.BPF_FS_MAGIC {
+		return finding{"BPF file system", good, "mounted at " + path, ""}
 	}
-	return native, generic
+	return f
+}
+
+// readText is a file's text, "" when it cannot be read.
+func readText(path string) string {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return ""
+	}
+	return string(text)
 }
 
 // examinePorts tries the addresses a default start would use.
 func examinePorts() []finding {
 	c := defaultUp()
-	wanted := []struct {
+	type place struct {
 		network, what string
 		at            netip.AddrPort
-	}{
+	}
+	wanted := []place{
 		{"udp", "SIP over UDP", c.SIP}, {"tcp", "SIP over TCP", c.SIP}, {"tcp", "SIP over TLS", c.SIPS},
 		{"tcp", "edge, inside", c.Inside}, {"tcp", "core", c.Core}, {"udp", "relay control", c.NG},
+	}
+	if http, err := netip.ParseAddrPort(c.HTTP); err == nil {
+		wanted = append(wanted, place{"tcp", "page and API", http})
 	}
 	var findings []finding
 	for _, w := range wanted {

@@ -15,6 +15,7 @@ import (
 	"github.com/lindero/lindero/core"
 	"github.com/lindero/lindero/edge"
 	"github.com/lindero/lindero/relay"
+	"github.com/lindero/lindero/shield"
 )
 
 // A processConfig is what the file of every process has, whatever its role.
@@ -60,34 +61,49 @@ func newRoleFile[C interface{ Validate() error }](role string, defaults C) *role
 	return &roleFile[C]{Process: processConfig{Metrics: defaultMetrics}, Config: defaults, role: role}
 }
 
-func edgeFile() *roleFile[edge.Config]   { return newRoleFile("edge", edge.DefaultConfig()) }
-func relayFile() *roleFile[relay.Config] { return newRoleFile("relay", relay.DefaultConfig()) }
-func coreFile() *roleFile[core.Config]   { return newRoleFile("core", core.DefaultConfig()) }
-
-// The constructors of the roles, as parts.
-
-func buildEdge(c edge.Config, log *slog.Logger, reg prometheus.Registerer) (part, error) {
-	e, err := edge.New(c, log.With("role", "edge"), reg)
-	if err != nil {
-		return part{}, err
-	}
-	return part{"edge", e.Run, e.Ready}, nil
+func edgeFile() *roleFile[shielded[edge.Config]] {
+	return newRoleFile("edge", shielded[edge.Config]{edge.DefaultConfig(), shield.DefaultConfig()})
 }
 
-func buildRelay(c relay.Config, log *slog.Logger, reg prometheus.Registerer) (part, error) {
-	r, err := relay.New(c, log.With("role", "relay"), reg)
-	if err != nil {
-		return part{}, err
-	}
-	return part{"relay", r.Run, r.Ready}, nil
+func relayFile() *roleFile[shielded[relay.Config]] {
+	return newRoleFile("relay", shielded[relay.Config]{relay.DefaultConfig(), shield.DefaultConfig()})
 }
 
-func buildCore(c core.Config, log *slog.Logger, reg prometheus.Registerer) (part, error) {
+func coreFile() *roleFile[core.Config] { return newRoleFile("core", core.DefaultConfig()) }
+
+// The constructors of the roles, as parts, in the order in which they end. The
+// guard is made first: its policy is in force before anybody listens.
+
+func buildEdge(c shielded[edge.Config], log *slog.Logger, reg prometheus.Registerer) ([]part, error) {
+	g, err := shield.New(c.Shield, c.Role.Name, "edge", log.With("role", "edge"), reg)
+	if err != nil {
+		return nil, err
+	}
+	e, err := newGuardedEdge(g, c.Role, log, reg)
+	if err != nil {
+		return nil, errors.Join(err, g.Close())
+	}
+	return []part{{"edge", e.Run, e.Ready}, guardPart(g)}, nil
+}
+
+func buildRelay(c shielded[relay.Config], log *slog.Logger, reg prometheus.Registerer) ([]part, error) {
+	g, err := shield.New(c.Shield, c.Role.ID, "relay", log.With("role", "relay"), reg)
+	if err != nil {
+		return nil, err
+	}
+	r, err := newGuardedRelay(g, c.Role, log, reg)
+	if err != nil {
+		return nil, errors.Join(err, g.Close())
+	}
+	return []part{{"relay", r.Run, r.Ready}, guardPart(g)}, nil
+}
+
+func buildCore(c core.Config, log *slog.Logger, reg prometheus.Registerer) ([]part, error) {
 	k, err := core.New(c, log.With("role", "core"), reg)
 	if err != nil {
-		return part{}, err
+		return nil, err
 	}
-	return part{"core", k.Run, k.Ready}, nil
+	return []part{{"core", k.Run, k.Ready}}, nil
 }
 
 func newEdgeCommand() *cobra.Command {
@@ -102,7 +118,7 @@ func newCoreCommand() *cobra.Command {
 	return roleCommand(coreFile, buildCore, "core", "Registers phones and decides what calls do")
 }
 
-func roleCommand[C interface{ Validate() error }](file func() *roleFile[C], build func(C, *slog.Logger, prometheus.Registerer) (part, error), role, short string) *cobra.Command {
+func roleCommand[C interface{ Validate() error }](file func() *roleFile[C], build func(C, *slog.Logger, prometheus.Registerer) ([]part, error), role, short string) *cobra.Command {
 	var path string
 	cmd := &cobra.Command{
 		Use:   role + " --config FILE",
@@ -115,8 +131,7 @@ func roleCommand[C interface{ Validate() error }](file func() *roleFile[C], buil
 			}
 			log := f.Process.logger(cmd.ErrOrStderr())
 			return serveRoles(cmd.Context(), log, f.Process.Metrics, settingsOf(f, plainKey), func(reg prometheus.Registerer) ([]part, error) {
-				p, err := build(f.Config, log, reg)
-				return []part{p}, err
+				return build(f.Config, log, reg)
 			}, func() { log.Info("serving", "role", role, "version", version) })
 		},
 	}

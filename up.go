@@ -13,8 +13,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/lindero/lindero/core"
+	"github.com/lindero/lindero/core/api"
 	"github.com/lindero/lindero/edge"
 	"github.com/lindero/lindero/relay"
+	"github.com/lindero/lindero/shield"
 )
 
 // An upConfig is how all roles in one process find each other and are found. Each
@@ -30,6 +32,8 @@ type upConfig struct {
 	Core       netip.AddrPort  `yaml:"core_sip"`
 	NG         netip.AddrPort  `yaml:"ng"`
 	VoicePorts string          `yaml:"voice_ports"`
+	HTTP       string          `yaml:"http"`    // an address and port, or off
+	Devices    string          `yaml:"devices"` // with commas between
 }
 
 // An upFile is the file of `lindero up`: its own keys, and for whoever wants
@@ -40,6 +44,7 @@ type upFile struct {
 	Edge    edge.Config   `yaml:"edge"`
 	Relay   relay.Config  `yaml:"relay"`
 	Core    core.Config   `yaml:"core"`
+	Shield  shield.Config `yaml:"shield"` // one for edge and relay
 }
 
 func defaultUp() upConfig {
@@ -47,7 +52,7 @@ func defaultUp() upConfig {
 		return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), port)
 	}
 	return upConfig{
-		Data: "./data", SIP: local(5060), SIPS: local(5061), Inside: local(5065), Core: local(5070), NG: local(2223),
+		Data: "./data", SIP: local(5060), SIPS: local(5061), Inside: local(5065), Core: local(5070), NG: local(2223), HTTP: core.DefaultConfig().HTTP,
 		MediaPorts: relay.DefaultConfig().MediaPorts, VoicePorts: core.DefaultConfig().MediaPorts,
 	}
 }
@@ -56,12 +61,12 @@ func newUpFile() *upFile {
 	return &upFile{
 		Process: processConfig{Role: "up", Metrics: defaultMetrics},
 		Up:      defaultUp(),
-		Edge:    edge.DefaultConfig(), Relay: relay.DefaultConfig(), Core: core.DefaultConfig(),
+		Edge:    edge.DefaultConfig(), Relay: relay.DefaultConfig(), Core: core.DefaultConfig(), Shield: shield.DefaultConfig(),
 	}
 }
 
 // upFlags are the flags that flags defines.
-var upFlags = []string{"data", "sip", "sips", "advertise", "media", "media-ports", "inside", "core", "ng", "voice-ports", "metrics"}
+var upFlags = []string{"data", "sip", "sips", "advertise", "media", "media-ports", "inside", "core", "ng", "voice-ports", "http", "devices", "metrics"}
 
 // flags defines one flag for each key.
 func (f *upFile) flags(cmd *cobra.Command) {
@@ -76,6 +81,8 @@ func (f *upFile) flags(cmd *cobra.Command) {
 	set.TextVar(&c.Core, "core", c.Core, "`addr:port` of core, for the edge")
 	set.TextVar(&c.NG, "ng", c.NG, "`addr:port` of the relay's control, for the edge")
 	set.StringVar(&c.VoicePorts, "voice-ports", c.VoicePorts, "UDP `ports` of core's own voice")
+	set.StringVar(&c.HTTP, "http", c.HTTP, "`addr:port` of core's page and API, or off")
+	set.StringVar(&c.Devices, "devices", c.Devices, "network `devices` to filter in the kernel, with commas between; it needs privileges")
 	set.StringVar(&f.Process.Metrics, "metrics", f.Process.Metrics, "`addr:port` where /metrics, /healthz, /readyz and /debug/pprof are, or off")
 }
 
@@ -90,14 +97,14 @@ no privileges. On an empty data directory it makes a demo company and prints its
 accounts; later starts keep what is there.
 
 A file given by --config has "role: up", the flags as keys (with _ for -; the flag
---core is the key core_sip), and under edge, relay and core whatever those roles'
-own files may say. Flags win over the file.`,
+--core is the key core_sip), and under edge, relay, core and shield whatever the
+roles' own files may say. Flags win over the file.`,
 		Example: `  lindero up
   lindero up --sip 192.0.2.1:5060 --sips 192.0.2.1:5061    for the phones of a network
 
   A second one beside the first:
   lindero up --data data2 --sip 127.0.0.2:5060 --sips 127.0.0.2:5061 --inside 127.0.0.2:5065 \
-    --core 127.0.0.2:5070 --ng 127.0.0.2:2223 --metrics 127.0.0.2:9464 --voice-ports 41000-41999`,
+    --core 127.0.0.2:5070 --ng 127.0.0.2:2223 --metrics 127.0.0.2:9464 --http 127.0.0.2:8080 --voice-ports 41000-41999`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var text []byte
@@ -175,6 +182,38 @@ func (f *upFile) derive() {
 
 	f.Core.SIP, f.Core.Database, f.Core.KeyFile = up.Core, "sqlite:"+in("lindero.db"), in("core.key")
 	f.Core.Media, f.Core.MediaPorts = loopback, up.VoicePorts
+
+	f.Shield.State, f.Shield.Countries, f.Shield.Control = in("shield.json"), in(countriesFile), in("control.sock")
+	if up.Devices != "" {
+		f.Shield.Devices = strings.Split(up.Devices, ",")
+	}
+	f.Core.HTTP, f.Core.Countries = up.HTTP, in(countriesFile)
+	if at, err := netip.ParseAddrPort(up.HTTP); err == nil { // else off, or a fault that core finds
+		f.Core.Tokens = []api.Token{
+			{Name: "operator", File: in(operatorToken), Scope: api.Operator},
+			{Name: "node", File: in(nodeToken), Scope: api.Node},
+		}
+		f.Shield.Core, f.Shield.TokenFile = urlOf(at), in(nodeToken)
+	}
+}
+
+// Files of the data directory that more than one part of the process knows.
+const (
+	countriesFile = "countries.mmdb"
+	operatorToken = "operator.token"
+	nodeToken     = "node.token"
+)
+
+// urlOf is where this machine reaches what listens at a.
+func urlOf(a netip.AddrPort) string {
+	if a.Addr().IsUnspecified() {
+		loopback := netip.IPv6Loopback()
+		if a.Addr().Is4() {
+			loopback = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+		}
+		a = netip.AddrPortFrom(loopback, a.Port())
+	}
+	return "http://" + a.String()
 }
 
 // media is the relay's outside: where it binds, and what phones are told.
@@ -196,6 +235,9 @@ func (f *upFile) Validate() error {
 	if f.Up.Data == "" {
 		fail("data: required")
 	}
+	if at, err := netip.ParseAddrPort(f.Up.HTTP); err == nil && at.Port() == 0 {
+		fail("http: wants a port, since the shield must find it (flag --http)")
+	}
 	told := map[string]bool{} // the roles find the same faults again
 	if f.Up.SIP.Addr().IsUnspecified() && !f.Up.Advertise.IsValid() {
 		fail("advertise: required when sip is %v: phones must be told one address (flag --advertise)", f.Up.SIP)
@@ -206,7 +248,8 @@ func (f *upFile) Validate() error {
 		told["relay.external"] = true
 	}
 	return errors.Join(append(errs, prefixed("edge.", f.Edge.Validate(), told),
-		prefixed("relay.", f.Relay.Validate(), told), prefixed("core.", f.Core.Validate(), told))...)
+		prefixed("relay.", f.Relay.Validate(), told), prefixed("core.", f.Core.Validate(), told),
+		prefixed("shield.", f.Shield.Validate(), told))...)
 }
 
 // prefixed puts prefix before every line of err, and drops what was told already.
@@ -235,6 +278,9 @@ func (f *upFile) run(cmd *cobra.Command) error {
 	if err := dir.ensureCertificate(f.Up.SIP.Addr(), f.Up.Advertise); err != nil {
 		return err
 	}
+	if err := dir.ensureTokens(f.Core.Tokens); err != nil {
+		return err
+	}
 	var border *edge.Edge
 	var demo *demoSheet
 	build := func(reg prometheus.Registerer) (parts []part, err error) {
@@ -242,34 +288,41 @@ func (f *upFile) run(cmd *cobra.Command) error {
 			return nil, err
 		}
 		// Only now: a start that fails for want of a port leaves no accounts behind.
-		sip, _ := toldPhones(border.Addresses(), f.Up.Advertise)
-		demo, err = dir.ensureDemo(ctx, f.Core.Database, sip)
+		demo, err = dir.ensureDemo(ctx, f.Core.Database, f.places(border.Addresses()))
 		return parts, err
 	}
 	return serveRoles(ctx, log, f.Process.Metrics, settingsOf(f, upName), build, func() {
-		sip, sips := toldPhones(border.Addresses(), f.Up.Advertise)
-		if err := dir.announce(cmd.OutOrStdout(), demo, sip, sips); err != nil {
+		if err := dir.announce(cmd.OutOrStdout(), demo, f.places(border.Addresses())); err != nil {
 			log.Error("announcing the demo", "err", err)
 		}
 	})
 }
 
-// build makes the three roles, the callee of each connection before its caller,
-// and lists them in the order in which they end.
+// build makes the guard and the three roles, the callee of each connection before
+// its caller, and lists them in the order in which they end.
 func (f *upFile) build(log *slog.Logger, reg prometheus.Registerer) (parts []part, border *edge.Edge, err error) {
-	r, err := buildRelay(f.Relay, log, reg)
+	g, err := shield.New(f.Shield, f.Edge.Name, "up", log.With("role", "shield"), reg)
 	if err != nil {
 		return nil, nil, err
 	}
-	k, err := buildCore(f.Core, log, reg)
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, g.Close())
+		}
+	}()
+	r, err := newGuardedRelay(g, f.Relay, log, reg)
 	if err != nil {
 		return nil, nil, err
 	}
-	border, err = edge.New(f.Edge, log.With("role", "edge"), reg)
+	parts, err = buildCore(f.Core, log, reg)
 	if err != nil {
 		return nil, nil, err
 	}
-	return []part{k, {"edge", border.Run, border.Ready}, r}, border, nil
+	border, err = newGuardedEdge(g, f.Edge, log, reg)
+	if err != nil {
+		return nil, nil, err
+	}
+	return append(parts, part{"edge", border.Run, border.Ready}, part{"relay", r.Run, r.Ready}, guardPart(g)), border, nil
 }
 
 // upName is the flag for a key of up's file.

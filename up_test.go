@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"net"
 	"net/netip"
@@ -12,6 +13,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/lindero/lindero/core/api"
 )
 
 // given parses flags as the command line would.
@@ -132,24 +135,36 @@ func TestTheDemoIsSeededOnceAndRepaired(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer d.close()
-	database, at := "sqlite:"+d.file("lindero.db"), netip.MustParseAddrPort("192.0.2.1:5060")
+	database, at := "sqlite:"+d.file("lindero.db"), places{sip: netip.MustParseAddrPort("192.0.2.1:5060"), api: "http://127.0.0.1:8080", operator: "/x/operator.token"}
 	first, err := d.ensureDemo(t.Context(), database, at)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if first.Edge != at.String() {
-		t.Errorf("the sheet says that the edge is at %q", first.Edge)
+	if first.Edge != "192.0.2.1:5060" || first.API != at.api || first.Operator != at.operator {
+		t.Errorf("the sheet says %+v", first)
 	}
-	at = netip.MustParseAddrPort("192.0.2.1:5080") // it moves
-	second, err := d.ensureDemo(t.Context(), database, at)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if first.Users[0] != second.Users[0] || len(second.Users) != 2 {
-		t.Errorf("the accounts were %v and are %v", first.Users, second.Users)
-	}
-	if text, err := os.ReadFile(d.file("demo.json")); err != nil || second.Edge != at.String() || !strings.Contains(string(text), at.String()) {
-		t.Errorf("the edge moved to %v, %v and the sheet says %s", at, err, text)
+	for _, at := range []places{ // things move, one at a time
+		{sip: netip.MustParseAddrPort("192.0.2.1:5080"), api: "http://127.0.0.1:8080", operator: "/x/operator.token"},
+		{sip: netip.MustParseAddrPort("192.0.2.1:5080"), api: "http://127.0.0.1:8081", operator: "/x/operator.token"},
+		{sip: netip.MustParseAddrPort("192.0.2.1:5080"), api: "http://127.0.0.1:8081", operator: "/y/operator.token"},
+		{sip: netip.MustParseAddrPort("192.0.2.1:5080")},
+	} {
+		second, err := d.ensureDemo(t.Context(), database, at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if first.Users[0] != second.Users[0] || len(second.Users) != 2 {
+			t.Errorf("the accounts were %v and are %v", first.Users, second.Users)
+		}
+		var kept demoSheet
+		if text, err := os.ReadFile(d.file("demo.json")); err != nil || json.Unmarshal(text, &kept) != nil {
+			t.Errorf("the sheet: %v %s", err, text)
+		}
+		for _, s := range []*demoSheet{second, &kept} {
+			if s.Edge != at.sip.String() || s.API != at.api || s.Operator != at.operator {
+				t.Errorf("things moved to %+v and the sheet says %+v", at, s)
+			}
+		}
 	}
 	// Killed between the seed and the sheet: the passwords are lost, the demo is not.
 	if err := os.Remove(d.file("demo.json")); err != nil {
@@ -170,10 +185,94 @@ func TestTheDemoIsSeededOnceAndRepaired(t *testing.T) {
 	}
 }
 
+func TestTokensAreMadeOnceForTheirOwnerAlone(t *testing.T) {
+	d, err := openDataDir(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.close()
+	foreign := filepath.Join(t.TempDir(), "elsewhere.token")
+	all := []api.Token{{Name: "operator", File: d.file(operatorToken)}, {Name: "node", File: d.file(nodeToken)}, {Name: "other", File: foreign}}
+	var before [2]string
+	for range 2 {
+		if err := d.ensureTokens(all); err != nil {
+			t.Fatal(err)
+		}
+		for i, token := range all[:2] {
+			text, err := os.ReadFile(token.File)
+			info, statErr := os.Stat(token.File)
+			if err != nil || statErr != nil || info.Mode().Perm() != 0o600 || len(text) < 33 || before[i] != "" && before[i] != string(text) {
+				t.Errorf("%s: %q, %v, %v", token.Name, text, info, err)
+			}
+			before[i] = string(text)
+		}
+	}
+	if before[0] == before[1] {
+		t.Error("both tokens are the same")
+	}
+	if _, err := os.Stat(foreign); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("somebody else's token was made: %v", err)
+	}
+}
+
+// The page's address is printed with the token that opens it.
+func TestTheTableTellsWhereThePageIs(t *testing.T) {
+	d, err := openDataDir(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.close()
+	if err := os.WriteFile(d.file(operatorToken), []byte("sesame\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	told := func(sheet *demoSheet, at places) string {
+		t.Helper()
+		var b strings.Builder
+		if err := d.announce(&b, sheet, at); err != nil {
+			t.Fatal(err)
+		}
+		return b.String()
+	}
+	at := places{sip: netip.MustParseAddrPort("192.0.2.1:5060"), api: "http://127.0.0.1:8080", operator: d.file(operatorToken)}
+	for _, sheet := range []*demoSheet{nil, {Users: []demoAccount{{Extension: "101"}}}} {
+		if s := told(sheet, at); !strings.Contains(s, "http://127.0.0.1:8080/#token=sesame\n") || !strings.Contains(s, "Ctrl-C ends it") {
+			t.Errorf("printed\n%s", s)
+		}
+		if s := told(sheet, places{sip: at.sip}); strings.Contains(s, "http") {
+			t.Errorf("there is no page, and it printed\n%s", s)
+		}
+		if s := told(sheet, places{sip: at.sip, api: at.api, operator: "/nowhere"}); !strings.Contains(s, at.api) || strings.Contains(s, "token") {
+			t.Errorf("nobody has the token, and it printed\n%s", s)
+		}
+	}
+}
+
+func TestTheShieldFindsCoreAndItsFiles(t *testing.T) {
+	f, err := readUp("", nil, given(t, "--data", "/d", "--http", "0.0.0.0:8090", "--devices", "eth0,eth1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := f.Shield
+	if s.Core != "http://127.0.0.1:8090" || s.TokenFile != f.Core.Tokens[1].File || s.State != "/d/shield.json" || s.Control != "/d/control.sock" ||
+		s.Countries != "/d/countries.mmdb" || f.Core.Countries != s.Countries || strings.Join(s.Devices, " ") != "eth0 eth1" {
+		t.Errorf("shield %+v, core %+v", s, f.Core)
+	}
+	if f, err = readUp("", nil, given(t, "--http", "off")); err != nil || f.Shield.Core != "" || f.Core.HTTP != "off" || len(f.Core.Tokens) != 0 {
+		t.Errorf("without HTTP: %+v %+v, %v", f.Shield, f.Core, err)
+	}
+	if _, err := readUp("", nil, given(t, "--http", "127.0.0.1:0")); err == nil || !strings.Contains(err.Error(), "--http") {
+		t.Errorf("a port that nobody knows: %v", err)
+	}
+	text := "role: up\nhttp: 127.0.0.1:8090\nshield:\n  mode: user\n  countries: /usr/share/countries.mmdb\n"
+	if f, err = readUp("up.yaml", []byte(text), nil); err != nil || f.Shield.Mode != "user" || f.Shield.Countries != "/usr/share/countries.mmdb" || f.Shield.Core != "http://127.0.0.1:8090" {
+		t.Errorf("the section of the file: %+v, %v", f.Shield, err)
+	}
+}
+
 func TestEveryAddressHasAFlagThatChangesIt(t *testing.T) {
 	f, flags := newUpFile(), given(t).Flags()
 	settings := settingsOf(f, upName)
-	if len(settings) != 6 {
+	if len(settings) != 7 {
 		t.Errorf("%d addresses: %v", len(settings), settings)
 	}
 	for _, s := range settings {
@@ -206,7 +305,7 @@ func TestAStartWithoutItsPortsSeedsNothing(t *testing.T) {
 	}
 	defer taken.Close()
 	data := t.TempDir()
-	_, err = lindero(t, "up", "--data", data, "--metrics", "off", "--sips", "",
+	_, err = lindero(t, "up", "--data", data, "--metrics", "off", "--sips", "", "--http", "off",
 		"--inside", "127.0.0.1:0", "--core", freePort(t), "--ng", freePort(t), "--sip", taken.LocalAddr().String())
 	if err == nil || !strings.Contains(err.Error(), "--sip") {
 		t.Errorf("a start on a port in use: %v", err)

@@ -56,6 +56,7 @@ func startUp(t *testing.T, dir string, more ...string) *instance {
 		"--sip", freePort(t, "127.0.0.1").String(), "--sips", freePort(t, "127.0.0.1").String(),
 		"--inside", freePort(t, "127.0.0.1").String(), "--core", freePort(t, "127.0.0.1").String(),
 		"--ng", freePort(t, "127.0.0.1").String(), "--metrics", freePort(t, "127.0.0.1").String(),
+		"--http", freePort(t, "127.0.0.1").String(),
 		"--media-ports", fmt.Sprintf("%d-%d", media, media+399), "--voice-ports", fmt.Sprintf("%d-%d", media+400, media+499),
 	}
 	return startUpWith(t, dir, append(flags, more...))

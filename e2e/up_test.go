@@ -116,7 +116,7 @@ func TestAnUnwritableDataDirectoryIsNamed(t *testing.T) {
 // Every address of a running instance is offered to a second one, in turn.
 func TestAPortInUseSaysWhichAndHowToChangeIt(t *testing.T) {
 	i := startUp(t, lab.DataDir(t))
-	for _, flag := range []string{"--sip", "--sips", "--inside", "--core", "--ng", "--metrics"} {
+	for _, flag := range []string{"--sip", "--sips", "--inside", "--core", "--ng", "--metrics", "--http"} {
 		t.Run(flag, func(t *testing.T) {
 			flags := slices.Clone(i.flags)
 			taken := ""
@@ -144,7 +144,7 @@ func TestAFailedStartLeavesNothingBehind(t *testing.T) {
 	}
 	defer taken.Close()
 	dir, sip := lab.DataDir(t), freePort(t, "127.0.0.1").String()
-	out, err := lindero(t, "up", "--data", dir, "--sip", sip, "--inside", taken.Addr().String(), "--metrics", "off").CombinedOutput()
+	out, err := lindero(t, "up", "--data", dir, "--sip", sip, "--inside", taken.Addr().String(), "--metrics", "off", "--http", "off").CombinedOutput()
 	if err == nil {
 		t.Fatalf("started on a taken port:\n%s", out)
 	}

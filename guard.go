@@ -1,0 +1,107 @@
+package main
+
+import (
+	"errors"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/lindero/lindero/edge"
+	"github.com/lindero/lindero/relay"
+	"github.com/lindero/lindero/shield"
+	"github.com/lindero/lindero/shield/policy"
+)
+
+// A shielded configuration is that of a role which strangers reach: the role's own
+// and its shield's.
+type shielded[C interface{ Validate() error }] struct {
+	Role   C             `yaml:",inline"`
+	Shield shield.Config `yaml:"shield"`
+}
+
+// Validate reports every fault at once.
+func (c shielded[C]) Validate() error {
+	return errors.Join(c.Role.Validate(), prefixed("shield.", c.Shield.Validate(), nil))
+}
+
+// guardPart is the guard as a part. It ends after those it guards, and the kernel
+// goes on filtering after it.
+func guardPart(g *shield.Guard) part { return part{"shield", g.Run, func() error { return nil }} }
+
+// newGuardedEdge makes an edge behind g, which knows the ports before they open, as
+// far as they are known.
+func newGuardedEdge(g *shield.Guard, c edge.Config, log *slog.Logger, reg prometheus.Registerer) (*edge.Edge, error) {
+	if err := g.Serve("edge", edgePorts(edge.Addresses{UDP: c.SIP, TCP: c.SIP, TLS: c.SIPS})); err != nil {
+		return nil, err
+	}
+	e, err := edge.New(c, log.With("role", "edge"), reg, edge.WithShield(edgeShield{g}))
+	if err != nil {
+		return nil, err
+	}
+	return e, g.Serve("edge", edgePorts(e.Addresses()))
+}
+
+// edgePorts are the ports of an edge for its shield. One that the kernel is still
+// to choose has no number yet.
+func edgePorts(a edge.Addresses) (all []shield.Port) {
+	for _, face := range []struct {
+		at  netip.AddrPort
+		tcp bool
+	}{{a.UDP, false}, {a.TCP, true}, {a.TLS, true}} {
+		if port := face.at.Port(); port != 0 {
+			all = append(all, shield.Port{TCP: face.tcp, First: port, Last: port, Service: policy.SIP})
+		}
+	}
+	return all
+}
+
+// newGuardedRelay makes a relay whose ports g opens and closes. Its range is told
+// afterwards: no port of it is open before there is a call, and one that another
+// relay has must not be closed by a start that fails.
+func newGuardedRelay(g *shield.Guard, c relay.Config, log *slog.Logger, reg prometheus.Registerer) (*relay.Relay, error) {
+	r, err := relay.New(c, log.With("role", "relay"), reg, relay.WithLegs(g))
+	if err != nil {
+		return nil, err
+	}
+	media := r.Addresses().Media
+	return r, g.Serve("relay", []shield.Port{{First: media.Low, Last: media.High, Service: policy.RTP}})
+}
+
+// edgeShield is a guard as an edge sees it.
+type edgeShield struct{ guard *shield.Guard }
+
+// Admit implements edge.Shield.
+func (s edgeShield) Admit(source netip.Addr, tcp bool) bool {
+	return s.guard.Admit(source, policy.SIP, tcp)
+}
+
+// Country implements edge.Shield. An address that a table does not place is ZZ, so
+// that core can tell it from one for which there is no table.
+func (s edgeShield) Country(source netip.Addr) string {
+	if !s.guard.Places() {
+		return ""
+	}
+	return s.guard.Country(source).String()
+}
+
+// Known implements edge.Shield.
+func (s edgeShield) Known(source netip.Addr) { s.guard.Known(source) }
+
+// Registered implements edge.Shield.
+func (s edgeShield) Registered(source netip.Addr, until time.Time) {
+	s.guard.Registered(source, until)
+}
+
+// Offended implements edge.Shield.
+func (s edgeShield) Offended(source netip.Addr, o edge.Offence, proven bool, detail string) {
+	of := shield.Malformed
+	switch o {
+	case edge.BadCredentials:
+		of = shield.BadCredentials
+	case edge.Scanner:
+		of = shield.Scanner
+	}
+	s.guard.Offended(source, of, proven, detail)
+}
