@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/lindero/lindero/geo/trie"
@@ -29,7 +30,7 @@ const MaxNodes = 1 << 18
 type Table struct {
 	trie *trie.Trie // 16 root bits, values are Country
 	info Info
-	size [Countries]Size
+	size func() *[Countries]Size // counted when somebody asks
 }
 
 // Info describes a Table.
@@ -89,21 +90,25 @@ func compile(entries []trie.Entry, info Info) (*Table, error) {
 
 // measure counts what the entries give to whom.
 func (t *Table) measure(entries []trie.Entry) {
+	var prefixes [Countries]int
 	for _, e := range entries {
-		s := &t.size[e.Value]
-		if s.Prefixes == 0 {
+		if prefixes[e.Value] == 0 {
 			t.info.Seen++
 		}
-		s.Prefixes++
+		prefixes[e.Value]++
 		if a := e.Prefix.Addr(); a.Is4() {
 			t.info.V4++
 		} else {
 			t.info.V6++
 		}
 	}
-	for c, m := range t.sizes() {
-		t.size[c].Addresses, t.size[c].Networks = m.Addresses, m.Networks
-	}
+	t.size = sync.OnceValue(func() *[Countries]Size {
+		sizes := t.sizes()
+		for c, n := range prefixes {
+			sizes[c].Prefixes = n
+		}
+		return &sizes
+	})
 }
 
 // Country is the country of a; IPv4-mapped addresses count as IPv4.
@@ -135,5 +140,5 @@ func (t *Table) Size(c Country) Size {
 	if t == nil {
 		return Size{}
 	}
-	return t.size[c]
+	return t.size()[c]
 }
