@@ -56,7 +56,7 @@ function Portal() {
         main.current?.focus()
       }}>{words.app.skip}</a>
       <header className="bar">
-        <Link className="brand" href="/shield"><img src="/icon.svg" alt="" />Lindero</Link>
+        <Link className="brand" href="/shield"><img src="/icon.svg" alt="" /><span>Lindero</span></Link>
         <nav className="sections" aria-label={words.app.menu}>
           {pages.map((p) => (
             <Link key={p.path} href={p.path} aria-current={p.path === path ? 'page' : undefined}>{words.nav[p.name]}</Link>

@@ -17,7 +17,7 @@ export function SignIn() {
       <h1 className="brand"><img src="/icon.svg" alt="" />Lindero</h1>
       <Panel>
         {refused && <Notice look="bad">{words.signIn.refused}</Notice>}
-        <form className="panel-form" onSubmit={submit}>
+        <form className="stack" onSubmit={submit}>
           <Field label={words.signIn.token} help={words.signIn.help}>
             {(tie) => (
               <input {...tie} className="input mono" type="password" autoComplete="off" spellCheck={false} autoFocus required

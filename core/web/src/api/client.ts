@@ -59,7 +59,7 @@ export class Client {
     headers.set('Authorization', `Bearer ${this.token}`)
     const answer = await fetch(`/api/v1${path}`, { ...init, headers, cache: 'no-store' })
     if (answer.ok) return answer
-    if (answer.status === 401) this.refused()
+    if (answer.status === 401 || answer.status === 403) this.refused()
     throw readProblem(answer.status, answer.statusText, await answer.text())
   }
 

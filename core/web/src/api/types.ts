@@ -105,6 +105,7 @@ export interface Counter {
   country: string
   verdict: string
   packets: number
+  per_second: number
 }
 
 export interface Source {
@@ -117,9 +118,11 @@ export interface Source {
 }
 
 export interface Stats {
-  nodes: Node[] | null
-  counters: Counter[] | null
-  sources: Source[] | null
+  policy_version: number
+  bans: number
+  nodes: Node[]
+  counters: Counter[]
+  sources: Source[]
 }
 
 export interface AuditRow {

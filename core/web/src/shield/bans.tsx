@@ -1,4 +1,4 @@
-import { useCallback, useState, type FormEvent } from 'react'
+import { useCallback, useEffect, useState, type FormEvent } from 'react'
 import type { Ban } from '../api/types'
 import { useClient } from '../auth'
 import { useText } from '../i18n/text'
@@ -16,6 +16,11 @@ export function BansPage() {
   const [lifting, setLifting] = useState<Ban>()
   const [done, setDone] = useState('')
   const now = useNow()
+  const { reload } = bans
+  useEffect(() => {
+    const timer = setInterval(reload, 5000) // nodes ban by themselves
+    return () => clearInterval(timer)
+  }, [reload])
   const inForce = bans.data?.filter((b) => Date.parse(b.until) > now)
   const changed = (what: string) => {
     setDone(what)
@@ -26,7 +31,7 @@ export function BansPage() {
       <div className="head"><h1>{words.bans.title}</h1></div>
       {done && <Notice>{done}</Notice>}
       <Add added={(prefix) => changed(words.bans.added(prefix))} />
-      <Panel title={words.bans.title} side={inForce && <span className="tag">{words.bans.count(full(inForce.length))}</span>}>
+      <Panel title={words.bans.count(inForce ? full(inForce.length) : '…')}>
         <Awaited of={bans}>
           {() => inForce!.length === 0 ? <p className="soft">{words.bans.none}</p> : <List bans={inForce!} now={now} lift={setLifting} />}
         </Awaited>

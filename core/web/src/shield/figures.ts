@@ -41,31 +41,23 @@ export function total(sums: Iterable<Sum>): Sum {
   return all
 }
 
-/** A Sample is one `stats` event and when it came, in milliseconds. */
-export interface Sample {
-  at: number
-  stats: Stats
+// Rates are means of the last few events: one second alone would jitter.
+const meanOf = 4
+
+/** keep adds an event and lets go of those that no rate needs. */
+export function keep(events: Stats[], next: Stats): Stats[] {
+  return [...events, next].slice(-meanOf)
 }
 
-// Rates are of the last few seconds: one second's difference would jitter.
-const rateOver = 4000
+/** A Cell picks counters. */
+export type Cell = (c: Counter) => boolean
 
-/** keep adds a sample and lets go of those that no rate needs. */
-export function keep(samples: Sample[], next: Sample): Sample[] {
-  const from = samples.findLastIndex((s) => next.at - s.at >= rateOver)
-  return [...samples.slice(Math.max(from, 0)), next]
+/** rate is how many packets a second the picked counters grow by. */
+export function rate(events: Stats[], of: Cell): number {
+  let sum = 0
+  for (const e of events) for (const c of e.counters) if (of(c)) sum += c.per_second
+  return events.length > 0 ? sum / events.length : 0
 }
 
-/**
- * rate is how fast a figure grows, a second. Counters fall when a node goes or
- * begins again; those seconds count as nothing instead of as less than nothing.
- */
-export function rate(samples: Sample[], figure: (s: Stats) => number): number {
-  let grown = 0
-  for (let i = 1; i < samples.length; i++) {
-    grown += Math.max(0, figure(samples[i]!.stats) - figure(samples[i - 1]!.stats))
-  }
-  const first = samples[0]
-  const last = samples.at(-1)
-  return first && last && last.at > first.at ? (grown * 1000) / (last.at - first.at) : 0
-}
+export const passing: Cell = (c) => wayOf(c.verdict) === 'pass'
+export const dropping: Cell = (c) => wayOf(c.verdict) === 'drop'

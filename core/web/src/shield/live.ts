@@ -2,50 +2,38 @@ import { useEffect, useState } from 'react'
 import { follow, type StreamState } from '../api/stream'
 import type { Stats } from '../api/types'
 import { useClient } from '../auth'
-import { byCountry, keep, rate, total, type Sample } from './figures'
+import { dropping, keep, passing, rate } from './figures'
 
 /** How many seconds the little charts show. */
 export const chartSeconds = 120
 
 export interface Live {
   state: StreamState
-  samples: Sample[]
-  /** Packets a second, passed and dropped, oldest first. */
+  /** The last events, the newest at the end; empty before the first. */
+  events: Stats[]
+  /** Packets a second, oldest first. */
   chart: { passed: number; dropped: number }[]
 }
-
-const passed = (s: Stats) => total(byCountry(s.counters ?? []).values()).passed
-const dropped = (s: Stats) => total(byCountry(s.counters ?? []).values()).dropped
 
 /** useLive follows the shield's figures while the page is looked at. */
 export function useLive(): Live {
   const client = useClient()
-  const [live, setLive] = useState<Live>({ state: 'connecting', samples: [], chart: [] })
+  const [live, setLive] = useState<Live>({ state: 'connecting', events: [], chart: [] })
   const visible = useVisible()
   useEffect(() => {
     if (!visible) return
     const abort = new AbortController()
-    // What came before a pause would make a rate over the pause.
-    setLive((l) => ({ ...l, state: 'connecting', samples: l.samples.slice(-1), chart: [] }))
-    let first = true
+    // The last event stays in sight, but a chart over a pause would lie.
+    setLive((l) => ({ state: 'connecting', events: l.events.slice(-1), chart: [] }))
     void follow(
       client, '/shield/stream', abort.signal,
       (e) => {
         if (e.name !== 'stats') return
-        const sample = { at: performance.now(), stats: JSON.parse(e.data) as Stats }
-        const alone = first
-        first = false
-        setLive((l) => {
-          if (alone) return { state: 'live', samples: [sample], chart: [] }
-          const step = [l.samples.at(-1)!, sample]
-          const point = { passed: rate(step, passed), dropped: rate(step, dropped) }
-          return { state: 'live', samples: keep(l.samples, sample), chart: [...l.chart, point].slice(-chartSeconds) }
-        })
+        const stats = JSON.parse(e.data) as Stats
+        const point = { passed: rate([stats], passing), dropped: rate([stats], dropping) }
+        setLive((l) => ({ state: 'live', events: keep(l.events, stats), chart: [...l.chart, point].slice(-chartSeconds) }))
       },
-      (state) => {
-        if (state === 'lost') first = true
-        setLive((l) => (l.state === state ? l : { ...l, state }))
-      },
+      (state) => setLive((l) => ({ ...l, state })),
     )
     return () => abort.abort()
   }, [client, visible])

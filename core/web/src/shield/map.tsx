@@ -107,13 +107,13 @@ export default function WorldMap({ sums, measure, only, choose }: Props) {
             onClick: () => choose(s.code),
             onKeyDown: (e: KeyboardEvent) => key(e, s.code),
           }
-          return s.d ? <path key={s.code} d={s.d} {...same} /> : <circle key={s.code} cx={s.x} cy={s.y} r={4} {...same} />
+          return s.d ? <path key={s.code} d={s.d} {...same} /> : <circle key={s.code} cx={s.x} cy={s.y} r={5} {...same} />
         })}
       </svg>
       <figcaption>
         <Legend scale={scale} measure={measure} />
         <span className="detail number" aria-hidden="true">
-          {at ? detail(at) : unplaced ? `${words.overview.unplaced}: ${count(measure === 'passed' ? unplaced.passed : unplaced.dropped)}` : ''}
+          {at ? detail(at) : unplaced ? detail(nowhere) : ''}
         </span>
       </figcaption>
     </figure>
@@ -122,11 +122,10 @@ export default function WorldMap({ sums, measure, only, choose }: Props) {
 
 function Legend({ scale, measure }: { scale: Scale; measure: Measure }) {
   const { count, percent } = useText()
-  const steps = scale.map((from, i) => ({ from, shade: i + 1 })).filter((s, i) => s.from !== scale[i - 1])
   return (
     <ol className="legend" aria-hidden="true">
-      {steps.map(({ from, shade }) => (
-        <li key={shade}><i className={`shade-${shade}`} />{measure === 'share' ? (shade === 1 ? '> 0' : percent(from)) : count(from)}</li>
+      {scale.map((from, i) => (
+        <li key={from}><i className={`shade-${i + 1}`} />{measure === 'share' ? (i === 0 ? '> 0' : percent(from)) : count(from)}</li>
       ))}
     </ol>
   )

@@ -3,10 +3,9 @@ import { useText } from '../i18n/text'
 import { Moment, Panel } from '../ui/parts'
 import { useNow } from '../ui/now'
 
-export function Nodes({ nodes }: { nodes: Node[] }) {
+export function Nodes({ nodes, current }: { nodes: Node[]; current: number }) {
   const { words, full } = useText()
   const now = useNow()
-  const newest = Math.max(0, ...nodes.map((n) => n.policy_version))
   return (
     <Panel title={words.overview.nodesTitle}>
       {nodes.length === 0 ? <p className="soft">{words.overview.noNode}</p> : (
@@ -33,7 +32,7 @@ export function Nodes({ nodes }: { nodes: Node[] }) {
                   </td>
                   <td data-label={words.overview.policy} className="number">
                     {n.policy_version === 0 ? words.explain.builtIn : full(n.policy_version)}
-                    {n.policy_version !== newest && !n.gone && <> <span className="tag warn">{words.overview.behind}</span></>}
+                    {n.policy_version !== current && !n.gone && <> <span className="tag warn">{words.overview.behind}</span></>}
                   </td>
                   <td data-label={words.overview.table}>{n.table_version || <span className="tag warn">{words.overview.noTable}</span>}</td>
                   <td data-label={words.overview.seen} className="shut"><Moment at={n.last_seen} now={now} /></td>

@@ -13,17 +13,16 @@ import { Verdicts } from './verdict-table'
 // The shapes are most of the page's weight; the figures need not wait for them.
 const WorldMap = lazy(() => import('./map'))
 
-const nothing: Stats = { nodes: [], counters: [], sources: [] }
+const nothing: Stats = { policy_version: 0, bans: 0, nodes: [], counters: [], sources: [] }
 
 export function OverviewPage() {
   const { words, country, full } = useText()
   const live = useLive()
   const [only, setOnly] = useState<string>()
   const [measure, setMeasure] = useState<Measure>('dropped')
-  const stats = live.samples.at(-1)?.stats ?? nothing
-  const counters = stats.counters ?? []
-  const sums = useMemo(() => byCountry(counters), [counters])
-  const unclassified = byVerdict(counters, undefined).get('unclassified') ?? 0
+  const stats = live.events.at(-1) ?? nothing
+  const sums = useMemo(() => byCountry(stats.counters), [stats])
+  const unclassified = byVerdict(stats.counters, undefined).get('unclassified') ?? 0
   const toggle = (code: string) => setOnly((was) => (was === code ? undefined : code))
 
   return (
@@ -33,7 +32,7 @@ export function OverviewPage() {
         <span className={`stream ${live.state}`} role="status">{words.stream[live.state]}</span>
       </div>
       {unclassified > 0 && <Notice look="bad">{words.overview.unclassified(full(unclassified))}</Notice>}
-      <Tiles live={live} sums={sums} nodes={stats.nodes ?? []} known={live.samples.length > 0} />
+      <Tiles live={live} sums={sums} stats={stats} />
       <Panel
         title={words.overview.map}
         side={
@@ -52,10 +51,10 @@ export function OverviewPage() {
         </div>
       </Panel>
       <div className="columns">
-        <Verdicts samples={live.samples} only={only} />
-        <Sources sources={stats.sources ?? []} only={only} />
+        <Verdicts events={live.events} only={only} />
+        <Sources sources={stats.sources} only={only} />
       </div>
-      <Nodes nodes={stats.nodes ?? []} />
+      <Nodes nodes={stats.nodes} current={stats.policy_version} />
     </>
   )
 }

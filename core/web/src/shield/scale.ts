@@ -3,13 +3,14 @@ export const shades = 5
 
 /**
  * A Scale says from which value each shade begins. Packets span many orders, so
- * their steps are powers; shares are even fifths.
+ * their steps are about fourfold, down from the most; shares are even fifths.
  */
 export type Scale = number[]
 
 export function packetScale(most: number): Scale {
-  const top = Math.max(5, most)
-  return Array.from({ length: shades }, (_, i) => (i === 0 ? 1 : nice(top ** (i / shades))))
+  const scale = [1]
+  for (let i = 1; i < shades; i++) scale.push(Math.max(i + 1, nice(most / 4 ** (shades - i))))
+  return scale
 }
 
 export const shareScale: Scale = [0.000_001, 0.2, 0.4, 0.6, 0.8]
@@ -20,6 +21,7 @@ export function shadeOf(value: number, scale: Scale): number {
 
 // nice is the next number up that begins with 1, 2 or 5.
 function nice(n: number): number {
+  if (n <= 1) return 1
   const power = 10 ** Math.floor(Math.log10(n))
   const step = [1, 2, 5, 10].find((s) => s * power >= n * 0.999_999) ?? 10
   return step * power

@@ -32,7 +32,7 @@ export function Sources({ sources, only }: { sources: Source[]; only: string | u
                 {rows.map((s) => (
                   <tr key={`${s.address} ${s.service} ${s.verdict}`}>
                     <th scope="row">
-                      <Link className="mono" href={`/shield/explain?${new URLSearchParams({ address: s.address, service: forPeople(s.service) })}`} title={words.overview.explain(s.address)}>{s.address}</Link>
+                      <Link className="mono" href={`/shield/explain?${new URLSearchParams({ address: s.address, service: s.service })}`} title={words.overview.explain(s.address)}>{s.address}</Link>
                     </th>
                     <td data-label={words.common.country}>{country(s.country)}</td>
                     <td data-label={words.common.class}>{words.classes[s.class] ?? s.class}</td>
@@ -48,9 +48,4 @@ export function Sources({ sources, only }: { sources: Source[]; only: string | u
       )}
     </Panel>
   )
-}
-
-/** Counters tell TURN and RTP apart; documents and questions call both media. */
-function forPeople(service: string): string {
-  return service === 'turn' || service === 'rtp' ? 'media' : service
 }
