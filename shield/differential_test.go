@@ -187,7 +187,7 @@ func (w *twins) compare(t testing.TB) {
 // sources, calls and clocks, and agree on every one.
 func TestKernelAndEngineAgree(t *testing.T) {
 	const compareEvery = 50
-	scenarios, packets := 250, 1000
+	scenarios, packets := 210, 1000
 	if testing.Short() {
 		scenarios = 25
 	}

@@ -25,7 +25,7 @@ func pick[T any](g generator, from ...T) T { return from[g.IntN(len(from))] }
 func odd() []string {
 	return []string{
 		"0.0.0.0", "0.255.1.1", "127.0.0.1", "223.255.255.255", "224.0.0.1", "239.1.1.1", "240.0.0.1", "255.255.255.255",
-		"::", "::1", "0:1::", "64:ff9b::198.18.0.1", "ff02::1", "feff::1", "fe80::1",
+		"::", "::1", "::2", "::ffff:198.18.0.1", "0:0:c612:1::", "0:1::", "64:ff9b::198.18.0.1", "ff02::1", "feff::1", "fe80::1",
 	}
 }
 
@@ -167,9 +167,10 @@ func (g generator) scene(t testing.TB, w *twins) {
 // between changes what changes between packets.
 func (g generator) between(t testing.TB, w *twins) {
 	t.Helper()
-	switch g.IntN(40) {
-	case 0:
+	if g.one(500) {
 		w.clock(w.now + judge.Millis(g.Uint64N(70_000)))
+	}
+	switch g.IntN(40) {
 	case 1:
 		w.setLeg(30000+uint16(g.IntN(10)), g.one(2))
 	case 2, 3, 4:
@@ -183,7 +184,7 @@ func (g generator) between(t testing.TB, w *twins) {
 		w.put(t, judge.KeyOf(g.addr()), s)
 	case 5, 6:
 		w.drop(t, judge.KeyOf(g.addr()))
-	case 7, 8, 9, 10, 11, 12, 13, 14, 15, 16: // the clock is jiffies, it stands still now and then
+	case 7, 8, 9, 10, 11, 12, 13, 14: // the clock is jiffies, it stands still now and then
 		w.clock(w.now + judge.Millis(g.Uint64N(200)))
 	}
 }
@@ -192,17 +193,20 @@ func (g generator) between(t testing.TB, w *twins) {
 func (g generator) frame() []byte {
 	f := frame.Frame{
 		Source: g.addr(), Protocol: pick(g, frame.UDP, frame.UDP, frame.TCP, frame.TCP, frame.ICMP, frame.NoNext),
-		Port:    pick[uint16](g, 5060, 5060, 5060, 5061, 443, 443, 3478, 30000, 30001, 30002, 30009, 30010, 22, uint16(g.Uint32())),
 		Payload: make([]byte, g.IntN(40)), SourcePort: uint16(g.Uint32()),
 		Flags: pick(g, frame.SYN, frame.SYN, frame.SYN, frame.ACK, frame.ACK, frame.SYN|frame.ACK, uint8(g.Uint32())),
 	}
 	if f.Protocol == frame.ICMP && !g.one(4) || f.Protocol == frame.NoNext && !g.one(4) {
 		f.Protocol = frame.UDP
 	}
-	f.Destination = netip.MustParseAddr("192.0.2.1")
-	if f.Source.Is6() {
-		f.Destination = netip.MustParseAddr("2001:db8::1")
+	f.Port = pick[uint16](g, 5060, 5060, 5060, 443, 3478, 30000, 30001)
+	if f.Protocol == frame.TCP {
+		f.Port = pick[uint16](g, 5060, 5060, 5061, 443)
 	}
+	if g.one(8) {
+		f.Port = pick[uint16](g, 30000, 30009, 30010, 5061, 22, uint16(g.Uint32()))
+	}
+	f.Destination = destination(f.Source)
 	for range g.IntN(4) - 1 {
 		f.Tags = append(f.Tags, frame.Tag{Type: pick(g, 0, frame.ProviderVLAN), ID: uint16(g.Uint32())})
 	}
@@ -226,6 +230,13 @@ func (g generator) frame() []byte {
 		b = g.mutate(b)
 	}
 	return b
+}
+
+func destination(source netip.Addr) netip.Addr {
+	if source.Is4() {
+		return netip.MustParseAddr("192.0.2.1")
+	}
+	return netip.MustParseAddr("2001:db8::1")
 }
 
 // mutate breaks a frame: bits turned, cut, grown, or bytes that matter replaced.
@@ -252,10 +263,7 @@ func (g generator) question() (judge.Packet, []byte) {
 		a = g.addr() // people mean the IPv4 address
 	}
 	p := judge.Packet{Source: a, Service: pick(g, policy.SIP, policy.Web, policy.TURN, policy.RTP)}
-	f := frame.Frame{Source: a, Destination: netip.MustParseAddr("192.0.2.1"), Payload: []byte("question")}
-	if a.Is6() {
-		f.Destination = netip.MustParseAddr("2001:db8::1")
-	}
+	f := frame.Frame{Source: a, Destination: destination(a), Payload: []byte("question")}
 	f.Port = map[policy.Service]uint16{policy.SIP: 5060, policy.Web: 443, policy.TURN: 3478, policy.RTP: 30000}[p.Service]
 	p.Port = f.Port
 	if p.Service == policy.Web || p.Service == policy.SIP && g.one(3) {

@@ -176,7 +176,6 @@ func (s *State) spendUnknown(pol *policy.Compiled, now Millis) policy.Verdict {
 	if !pol.Around.Unlimited {
 		around = around.full(pol.Around, now).refill(pol.Around, now)
 		if around.Tokens < packet {
-			s.Around = around
 			return policy.Neighbourhood
 		}
 		if uint64(around.Tokens)*2 < uint64(pol.Around.Burst)*packet {
@@ -188,7 +187,7 @@ func (s *State) spendUnknown(pol *policy.Compiled, now Millis) policy.Verdict {
 		all = all.full(pol.All, now).refill(pol.All, now)
 		kept := pol.All.Burst * packet / 4 * (3 - 2*quiet - returning)
 		if uint64(all.Tokens) < uint64(kept)+packet {
-			s.Around, s.All = around, all
+			s.Around = around
 			return policy.Strangers
 		}
 		all.Tokens -= packet
