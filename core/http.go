@@ -9,6 +9,7 @@ import (
 
 	"github.com/lindero/lindero/core/api"
 	"github.com/lindero/lindero/core/store"
+	"github.com/lindero/lindero/core/web"
 )
 
 // newAPI opens core's HTTP; nil when it is off.
@@ -16,7 +17,9 @@ func newAPI(ctx context.Context, cfg Config, s *store.Store, log *slog.Logger, r
 	if cfg.HTTP == httpOff {
 		return nil, nil
 	}
-	a, err := api.New(ctx, api.Config{Listen: cfg.HTTP, Store: s, Tokens: cfg.Tokens, Countries: cfg.Countries, Log: log, Reg: reg})
+	a, err := api.New(ctx, api.Config{
+		Listen: cfg.HTTP, Store: s, Tokens: cfg.Tokens, Countries: cfg.Countries, Web: web.Handler(), Log: log, Reg: reg,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("core: %w", err)
 	}
