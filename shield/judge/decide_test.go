@@ -43,8 +43,20 @@ func opening(from string) Packet {
 	return p
 }
 
-// One row for each verdict, and for each rule that goes before another.
-func TestDecide(t *testing.T) {
+// The clock of the tables below.
+const tableNow = 1_000_000
+
+type decideRow struct {
+	p     Packet
+	s     State
+	at    geo.Country
+	want  policy.Verdict
+	class policy.Class
+}
+
+// decideAll holds Decide to rows, under a policy that has something of everything.
+func decideAll(t *testing.T, rows map[string]decideRow) {
+	t.Helper()
 	pol := compile(t, policy.Document{
 		Countries: policy.Countries{Deny: []geo.Country{country(t, "FR")}},
 		Allow:     entries("192.0.2.0/24"),
@@ -52,57 +64,81 @@ func TestDecide(t *testing.T) {
 		Carriers:  entries("203.0.113.0/24"),
 		Budgets:   policy.Budgets{Carrier: policy.Budget{Rate: 1, Burst: 2}},
 	})
-	es, fr := country(t, "ES"), country(t, "FR")
-	const now = 1_000_000
-	empty := Bucket{Stamp: now}
-	source := func(c policy.Class, until uint32) *Source {
-		return &Source{Class: c, Until: until, Bucket: Bucket{Stamp: now, Tokens: 5000}}
+	for name, row := range rows {
+		t.Run(name, func(t *testing.T) {
+			before := row.s
+			var kept Source
+			if row.s.Source != nil {
+				kept = *row.s.Source
+			}
+			r, after := Decide(row.p, row.s, pol, row.at, true, tableNow)
+			if r.Verdict != row.want || r.Class != row.class {
+				t.Errorf("%v for class %v, want %v for %v", r.Verdict, r.Class, row.want, row.class)
+			}
+			if row.s != before || row.s.Source != nil && *row.s.Source != kept {
+				t.Error("Decide changed what it was given")
+			}
+			if r.Verdict == policy.SourceBudget && (after.Around != before.Around || after.All != before.All) {
+				t.Error("a source over its own budget costs others theirs")
+			}
+		})
 	}
+}
+
+func source(c policy.Class, until uint32) *Source {
+	return &Source{Class: c, Until: until, Bucket: Bucket{Stamp: tableNow, Tokens: 5000}}
+}
+
+// One row for each verdict that no budget makes, and for each rule that goes before another.
+func TestDecide(t *testing.T) {
+	es, fr := country(t, "ES"), country(t, "FR")
 	rtp := Packet{Source: netip.MustParseAddr("198.18.0.1"), Service: policy.RTP, Port: 30000}
 	ack := sip("198.18.0.1")
 	ack.TCP, ack.Acks = true, true
+	spent := Cell{Stamp: tableNow, Tag: 5, Tokens: 999}
+
+	decideAll(t, map[string]decideRow{
+		"a stranger":                    {p: sip("198.18.0.1"), at: es, want: policy.Passed},
+		"over IPv6":                     {p: sip("2001:db8::1"), at: es, want: policy.Passed},
+		"this network":                  {p: sip("0.1.2.3"), want: policy.Malformed},
+		"multicast":                     {p: sip("224.0.0.1"), want: policy.Malformed},
+		"reserved":                      {p: sip("255.255.255.255"), want: policy.Malformed},
+		"loopback":                      {p: sip("127.0.0.1"), want: policy.Passed},
+		"unspecified":                   {p: sip("::"), want: policy.Malformed},
+		"IPv6 multicast":                {p: sip("ff02::1"), want: policy.Malformed},
+		"IPv6 loopback":                 {p: sip("::1"), want: policy.Passed},
+		"the key of another":            {p: sip("0:0:cb00:7109::"), want: policy.Malformed},
+		"mapped on the wire":            {p: sip("::ffff:192.0.2.1"), want: policy.Malformed},
+		"translated":                    {p: sip("64:ff9b::198.18.0.1"), want: policy.Passed},
+		"allowed":                       {p: sip("192.0.2.1"), at: fr, s: State{Source: source(policy.Ban, 0)}, want: policy.Allowed},
+		"denied":                        {p: sip("198.51.100.1"), at: es, s: State{Source: source(policy.Registered, 0)}, want: policy.Denied},
+		"denied, IPv6":                  {p: sip("2001:db8:66::1"), want: policy.Denied},
+		"a carrier":                     {p: sip("203.0.113.1"), at: fr, s: State{Source: source(policy.Ban, 0)}, want: policy.Passed, class: policy.Carrier},
+		"a carrier over budget":         {p: sip("203.0.113.1"), s: State{Cell: spent, Tag: 5}, want: policy.SourceBudget, class: policy.Carrier},
+		"another's cell":                {p: sip("203.0.113.1"), s: State{Cell: spent, Tag: 6}, want: policy.Passed, class: policy.Carrier},
+		"banned":                        {p: sip("198.18.0.1"), s: State{Source: source(policy.Ban, 1001)}, want: policy.Banned, class: policy.Ban},
+		"banned for ever":               {p: sip("198.18.0.1"), at: fr, s: State{Source: source(policy.Ban, 0)}, want: policy.Banned, class: policy.Ban},
+		"a ban that ended":              {p: sip("198.18.0.1"), s: State{Source: source(policy.Ban, 1000)}, want: policy.Passed},
+		"a forged ban and a connection": {p: opening("198.18.0.1"), s: State{Source: source(policy.Ban, 0)}, want: policy.Passed},
+		"a proven ban and a connection": {p: opening("198.18.0.1"), s: State{Source: &Source{Class: policy.Ban, Proven: true}}, want: policy.Banned, class: policy.Ban},
+		"its country":                   {p: sip("198.18.0.1"), at: fr, want: policy.CountryDenied},
+		"a registered one's country":    {p: sip("198.18.0.1"), at: fr, s: State{Source: source(policy.Registered, 0)}, want: policy.CountryDenied, class: policy.Registered},
+		"media of a call":               {p: rtp, at: es, s: State{Live: true}, want: policy.Leg},
+		"media of a call, banned":       {p: rtp, at: es, s: State{Live: true, Source: source(policy.Ban, 0)}, want: policy.Banned, class: policy.Ban},
+		"media of a call, its country":  {p: rtp, at: fr, s: State{Live: true}, want: policy.CountryDenied},
+		"media of no call":              {p: rtp, at: fr, want: policy.NoLeg},
+		"a connection":                  {p: ack, s: State{Cell: spent, Tag: 5}, want: policy.Connection},
+		"a connection of the banned":    {p: ack, s: State{Source: &Source{Class: policy.Ban, Proven: true}}, want: policy.Banned, class: policy.Ban},
+	})
+}
+
+func TestDecideByBudgets(t *testing.T) {
+	const now = tableNow
+	empty, spent := Bucket{Stamp: now}, Cell{Stamp: now, Tag: 5, Tokens: 999}
 	later := sip("198.18.0.1")
 	later.Later = true
-	spent := Cell{Stamp: now, Tag: 5, Tokens: 999}
 
-	for name, row := range map[string]struct {
-		p     Packet
-		s     State
-		at    geo.Country
-		want  policy.Verdict
-		class policy.Class
-	}{
-		"a stranger":                     {p: sip("198.18.0.1"), at: es, want: policy.Passed},
-		"over IPv6":                      {p: sip("2001:db8::1"), at: es, want: policy.Passed},
-		"this network":                   {p: sip("0.1.2.3"), want: policy.Malformed},
-		"multicast":                      {p: sip("224.0.0.1"), want: policy.Malformed},
-		"reserved":                       {p: sip("255.255.255.255"), want: policy.Malformed},
-		"loopback":                       {p: sip("127.0.0.1"), want: policy.Passed},
-		"unspecified":                    {p: sip("::"), want: policy.Malformed},
-		"IPv6 multicast":                 {p: sip("ff02::1"), want: policy.Malformed},
-		"IPv6 loopback":                  {p: sip("::1"), want: policy.Passed},
-		"the key of another":             {p: sip("0:0:cb00:7109::"), want: policy.Malformed},
-		"mapped on the wire":             {p: sip("::ffff:192.0.2.1"), want: policy.Malformed},
-		"translated":                     {p: sip("64:ff9b::198.18.0.1"), want: policy.Passed},
-		"allowed":                        {p: sip("192.0.2.1"), at: fr, s: State{Source: source(policy.Ban, 0)}, want: policy.Allowed},
-		"denied":                         {p: sip("198.51.100.1"), at: es, s: State{Source: source(policy.Registered, 0)}, want: policy.Denied},
-		"denied, IPv6":                   {p: sip("2001:db8:66::1"), want: policy.Denied},
-		"a carrier":                      {p: sip("203.0.113.1"), at: fr, s: State{Source: source(policy.Ban, 0)}, want: policy.Passed, class: policy.Carrier},
-		"a carrier over budget":          {p: sip("203.0.113.1"), s: State{Cell: spent, Tag: 5}, want: policy.SourceBudget, class: policy.Carrier},
-		"another's cell":                 {p: sip("203.0.113.1"), s: State{Cell: spent, Tag: 6}, want: policy.Passed, class: policy.Carrier},
-		"banned":                         {p: sip("198.18.0.1"), s: State{Source: source(policy.Ban, 1001)}, want: policy.Banned, class: policy.Ban},
-		"banned for ever":                {p: sip("198.18.0.1"), at: fr, s: State{Source: source(policy.Ban, 0)}, want: policy.Banned, class: policy.Ban},
-		"a ban that ended":               {p: sip("198.18.0.1"), s: State{Source: source(policy.Ban, 1000)}, want: policy.Passed},
-		"a forged ban and a connection":  {p: opening("198.18.0.1"), s: State{Source: source(policy.Ban, 0)}, want: policy.Passed},
-		"a proven ban and a connection":  {p: opening("198.18.0.1"), s: State{Source: &Source{Class: policy.Ban, Proven: true}}, want: policy.Banned, class: policy.Ban},
-		"its country":                    {p: sip("198.18.0.1"), at: fr, want: policy.CountryDenied},
-		"a registered one's country":     {p: sip("198.18.0.1"), at: fr, s: State{Source: source(policy.Registered, 0)}, want: policy.CountryDenied, class: policy.Registered},
-		"media of a call":                {p: rtp, at: es, s: State{Live: true}, want: policy.Leg},
-		"media of a call, banned":        {p: rtp, at: es, s: State{Live: true, Source: source(policy.Ban, 0)}, want: policy.Banned, class: policy.Ban},
-		"media of a call, its country":   {p: rtp, at: fr, s: State{Live: true}, want: policy.CountryDenied},
-		"media of no call":               {p: rtp, at: fr, want: policy.NoLeg},
-		"a connection":                   {p: ack, s: State{Cell: spent, Tag: 5}, want: policy.Connection},
-		"a connection of the banned":     {p: ack, s: State{Source: &Source{Class: policy.Ban, Proven: true}}, want: policy.Banned, class: policy.Ban},
+	decideAll(t, map[string]decideRow{
 		"half open":                      {p: opening("198.18.0.1"), s: State{HalfOpen: HalfOpen{now, 64}}, want: policy.HalfOpen},
 		"half open, some forgotten":      {p: opening("198.18.0.1"), s: State{HalfOpen: HalfOpen{now - 4000, 64}}, want: policy.Passed},
 		"half open does not stop others": {p: sip("198.18.0.1"), s: State{HalfOpen: HalfOpen{now, 64}}, want: policy.Passed},
@@ -125,25 +161,7 @@ func TestDecide(t *testing.T) {
 		"a later fragment":               {p: later, want: policy.Fragment},
 		"a later fragment too many":      {p: later, s: State{Cell: spent, Tag: 5}, want: policy.SourceBudget},
 		"a later fragment, known":        {p: later, s: State{Source: source(policy.Known, 0)}, want: policy.Fragment, class: policy.Known},
-	} {
-		t.Run(name, func(t *testing.T) {
-			before := row.s
-			var kept Source
-			if row.s.Source != nil {
-				kept = *row.s.Source
-			}
-			r, after := Decide(row.p, row.s, pol, row.at, true, now)
-			if r.Verdict != row.want || r.Class != row.class {
-				t.Errorf("%v for class %v, want %v for %v", r.Verdict, r.Class, row.want, row.class)
-			}
-			if row.s != before || row.s.Source != nil && *row.s.Source != kept {
-				t.Error("Decide changed what it was given")
-			}
-			if r.Verdict == policy.SourceBudget && (after.Around != before.Around || after.All != before.All) {
-				t.Error("a source over its own budget costs others theirs")
-			}
-		})
-	}
+	})
 }
 
 func TestWithoutPolicyOrTable(t *testing.T) {

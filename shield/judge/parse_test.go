@@ -82,31 +82,29 @@ func ports(tcp bool, port uint16) policy.Service {
 	return policy.NoService
 }
 
+const ours, malformed, notOurs = policy.Passed, policy.Malformed, policy.NotOurs
+
+type parseRow struct {
+	frame []byte
+	want  policy.Verdict
+}
+
+func parseAll(t *testing.T, rows map[string]parseRow) {
+	t.Helper()
+	for name, row := range rows {
+		t.Run(name, func(t *testing.T) {
+			p, v, isOurs := Parse(row.frame, ports)
+			if v != row.want || isOurs != (row.want == ours) {
+				t.Errorf("%v, ours %v; want %v (%+v)", v, isOurs, row.want, p)
+			}
+		})
+	}
+}
+
 func TestParse(t *testing.T) {
 	const from = "198.18.0.1"
 	sip4 := ip4(from, 17, 0, udp(5060, 20))
-	fragmented := func(offset uint16, next byte) []byte {
-		return binary.BigEndian.AppendUint32([]byte{next, 0, byte(offset >> 8), byte(offset)}, 7)
-	}
-	chain := func(n int, last byte, body []byte) []byte {
-		var b []byte
-		for i := range n {
-			next := byte(extDestination)
-			if i == n-1 {
-				next = last
-			}
-			b = append(b, extension(next, 0, 8)...)
-		}
-		return ip6("2001:db8::1", extDestination, append(b, body...))
-	}
-	six := func(next byte, parts ...[]byte) []byte {
-		return ether(ip6("2001:db8::1", next, slices.Concat(parts...)))
-	}
-	const ours, malformed, notOurs = policy.Passed, policy.Malformed, policy.NotOurs
-	for name, row := range map[string]struct {
-		frame []byte
-		want  policy.Verdict
-	}{
+	parseAll(t, map[string]parseRow{
 		"SIP":                            {ether(sip4), ours},
 		"one tag":                        {ether(sip4, etherVLAN), ours},
 		"two tags":                       {ether(sip4, etherVLANs, etherVLAN), ours},
@@ -149,37 +147,53 @@ func TestParse(t *testing.T) {
 		"half a TCP header":              {ether(ip4(from, 6, 0, tcp(443, tcpSYN)[:19])), malformed},
 		"RTP":                            {ether(ip4(from, 17, 0, udp(30000, 172))), ours},
 		"TCP to an RTP port":             {ether(ip4(from, 6, 0, tcp(30000, tcpSYN))), notOurs},
-		"IPv6":                           {six(17, udp(5060, 9)), ours},
-		"IPv6, cut":                      {six(17, udp(5060, 9))[:53], malformed},
-		"IPv6, payload past the end":     {at(six(17, udp(5060, 9)), 19, 99), malformed},
-		"IPv6, payload shorter":          {at(six(17, udp(5060, 9)), 19, 7), malformed},
-		"IPv6, version 4":                {at(six(17, udp(5060, 9)), 14, 0x40), malformed},
-		"IPv6, nothing":                  {six(extNone), notOurs},
-		"IPv6, ICMP":                     {six(58, make([]byte, 8)), notOurs},
-		"hop by hop":                     {six(extHop, extension(17, 1, 16), udp(5060, 0)), ours},
-		"routing, mobility":              {six(extRouting, extension(extMobility, 0, 8), extension(6, 0, 8), tcp(443, tcpSYN)), ours},
-		"authentication":                 {six(extAH, extension(17, 4, 24), udp(5060, 0)), ours},
-		"authentication past the end":    {six(extAH, extension(17, 9, 24), udp(5060, 0)), malformed},
-		"an extension past the end":      {six(extHop, extension(17, 9, 16), udp(5060, 0)), malformed},
-		"an extension cut":               {six(extHop, extension(17, 0, 7)), malformed},
-		"eight extensions":               {ether(chain(8, 17, udp(5060, 0))), ours},
-		"nine extensions":                {ether(chain(9, 17, udp(5060, 0))), malformed},
-		"eight and nothing":              {ether(chain(8, extNone, nil)), notOurs},
-		"v6 first fragment":              {six(extFragment, fragmented(1, 17), at(udp(5060, 8), 5, 200)), ours},
-		"v6 atomic fragment":             {six(extFragment, fragmented(0, 17), at(udp(5060, 8), 5, 200)), malformed},
-		"v6 later fragment":              {six(extFragment, fragmented(8, 17)), ours},
-		"v6 later fragment of TCP":       {six(extFragment, fragmented(9, 6)), notOurs},
-		"v6 later, options first":        {six(extFragment, fragmented(9, extDestination), extension(17, 0, 8)), notOurs},
-		"v6 first, options, UDP":         {six(extFragment, fragmented(1, extDestination), extension(17, 0, 8), udp(5060, 0)), ours},
-		"a fragment header cut":          {six(extFragment, fragmented(8, 17)[:7]), malformed},
-	} {
-		t.Run(name, func(t *testing.T) {
-			p, v, isOurs := Parse(row.frame, ports)
-			if v != row.want || isOurs != (row.want == ours) {
-				t.Errorf("%v, ours %v; want %v (%+v)", v, isOurs, row.want, p)
-			}
-		})
+	})
+}
+
+func TestParseIPv6(t *testing.T) {
+	fragmented := func(offset uint16, next byte) []byte {
+		return binary.BigEndian.AppendUint32([]byte{next, 0, byte(offset >> 8), byte(offset)}, 7)
 	}
+	chain := func(n int, last byte, body []byte) []byte {
+		var b []byte
+		for i := range n {
+			next := byte(extDestination)
+			if i == n-1 {
+				next = last
+			}
+			b = append(b, extension(next, 0, 8)...)
+		}
+		return ip6("2001:db8::1", extDestination, append(b, body...))
+	}
+	six := func(next byte, parts ...[]byte) []byte {
+		return ether(ip6("2001:db8::1", next, slices.Concat(parts...)))
+	}
+	parseAll(t, map[string]parseRow{
+		"IPv6":                         {six(17, udp(5060, 9)), ours},
+		"IPv6, cut":                    {six(17, udp(5060, 9))[:53], malformed},
+		"IPv6, payload past the end":   {at(six(17, udp(5060, 9)), 19, 99), malformed},
+		"IPv6, payload shorter":        {at(six(17, udp(5060, 9)), 19, 7), malformed},
+		"IPv6, version 4":              {at(six(17, udp(5060, 9)), 14, 0x40), malformed},
+		"IPv6, nothing":                {six(extNone), notOurs},
+		"IPv6, ICMP":                   {six(58, make([]byte, 8)), notOurs},
+		"hop by hop":                   {six(extHop, extension(17, 1, 16), udp(5060, 0)), ours},
+		"routing, mobility":            {six(extRouting, extension(extMobility, 0, 8), extension(6, 0, 8), tcp(443, tcpSYN)), ours},
+		"authentication":               {six(extAH, extension(17, 4, 24), udp(5060, 0)), ours},
+		"authentication past the end":  {six(extAH, extension(17, 9, 24), udp(5060, 0)), malformed},
+		"an extension past the end":    {six(extHop, extension(17, 9, 16), udp(5060, 0)), malformed},
+		"an extension cut":             {six(extHop, extension(17, 0, 7)), malformed},
+		"eight extensions":             {ether(chain(8, 17, udp(5060, 0))), ours},
+		"nine extensions":              {ether(chain(9, 17, udp(5060, 0))), malformed},
+		"eight and nothing":            {ether(chain(8, extNone, nil)), notOurs},
+		"v6 first fragment":            {six(extFragment, fragmented(1, 17), at(udp(5060, 8), 5, 200)), ours},
+		"v6 atomic fragment":           {six(extFragment, fragmented(0, 17), at(udp(5060, 8), 5, 200)), malformed},
+		"v6 later fragment":            {six(extFragment, fragmented(8, 17)), ours},
+		"v6 later fragment of TCP":     {six(extFragment, fragmented(9, 6)), notOurs},
+		"v6 later, options first":      {six(extFragment, fragmented(9, extDestination), extension(17, 0, 8)), notOurs},
+		"v6 first, options, UDP":       {six(extFragment, fragmented(1, extDestination), extension(17, 0, 8), udp(5060, 0)), ours},
+		"a fragment header cut":        {six(extFragment, fragmented(8, 17)[:7]), malformed},
+		"first, then a whole fragment": {six(extFragment, fragmented(1, extFragment), fragmented(0, 17), at(udp(5060, 8), 5, 200)), ours},
+	})
 }
 
 func TestWhatIsParsed(t *testing.T) {
