@@ -45,8 +45,9 @@ type Status struct {
 func (g *Guard) Status() Status {
 	v := g.force.Load().version
 	c := g.ledger.census(time.Now())
+	at := g.post.Load()
 	s := Status{
-		Node: g.node, Role: g.role, Mode: g.mode, Reason: g.reason, Devices: g.cfg.Devices,
+		Node: g.node, Role: g.role, Mode: at.mode, Reason: at.reason, Devices: g.cfg.Devices,
 		PolicyVersion: v.Number, PolicyNote: v.Note, Core: g.cfg.Core, Bans: c.bans,
 		Sources: map[string]int{policy.Known.String(): c.known, policy.Registered.String(): c.registered},
 	}

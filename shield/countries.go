@@ -35,7 +35,7 @@ func (g *Guard) loadCountries() {
 // what is judged by and what is answered must be the same.
 func (g *Guard) noCountries(why string) {
 	g.log.Info("shield: countries are off", "why", why)
-	if err := g.filter.setCountries(nil); err != nil {
+	if err := g.post.Load().setCountries(nil); err != nil {
 		g.log.Warn("shield: the filter keeps an older country table", "err", err)
 	}
 }
@@ -63,7 +63,7 @@ func (g *Guard) install(t *geo.Table) {
 	if old := g.table.Load(); old != nil && info.SHA256 != "" && old.Info().SHA256 == info.SHA256 {
 		return
 	}
-	if err := g.filter.setCountries(t); err != nil {
+	if err := g.post.Load().setCountries(t); err != nil {
 		g.tallied.notEnforced.Add(1)
 		g.log.Error("shield: the country table stays as it is", "err", fmt.Errorf("table %s: %w", info.Version, err))
 		return

@@ -2,9 +2,11 @@ package shield
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"time"
 
+	"github.com/lindero/lindero/bpf"
 	"github.com/lindero/lindero/shield/policy"
 )
 
@@ -82,7 +84,9 @@ func (g *Guard) keep(ctx context.Context) {
 		case e := <-g.events:
 			g.note(e, time.Now())
 		case now := <-sample.C:
-			g.takeSamples(now)
+			if err := g.takeSamples(now); errors.Is(err, bpf.ErrGone) {
+				g.stepIn(err, now)
+			}
 			g.recompile(now)
 		case now := <-lapse.C:
 			g.ledger.lapse(time.Duration(g.force.Load().compiled.Bans.Window), now)

@@ -15,10 +15,10 @@ import (
 // changing anything. The next packet is a datagram, for the web a connection.
 func (g *Guard) Explain(a netip.Addr, service policy.Service) protocol.Explanation {
 	a = clean(a)
-	f, table := g.force.Load(), g.table.Load()
+	at, f, table := g.post.Load(), g.force.Load(), g.table.Load()
 	packet := judge.Packet{Source: a, Service: service, TCP: service == policy.Web, Opens: service == policy.Web}
 	e := protocol.Explanation{
-		Node: g.node, Mode: g.mode, Address: a, Service: service.ForPeople(),
+		Node: g.node, Mode: at.mode, Address: a, Service: service.ForPeople(),
 		PolicyVersion: f.version.Number, TableVersion: table.Info().Version, Country: table.Country(a).String(),
 		Class: policy.Unknown.String(), Verdict: policy.Unclassified.String(),
 	}
@@ -26,14 +26,14 @@ func (g *Guard) Explain(a netip.Addr, service policy.Service) protocol.Explanati
 	if banned {
 		e.BanEnds, e.BanReason = &ban.Until, ban.Reason
 	}
-	views, err := g.filter.look(packet)
+	views, err := at.look(packet)
 	switch {
 	case err != nil:
 		e.Rule = "the filter cannot be read: " + err.Error()
 		return e
 	case len(views) == 0:
-		e.Rule = "nothing is judged: " + g.reason
-		e.Change = []string{"another mode than " + g.mode + " in the configuration"}
+		e.Rule = "nothing is judged: " + at.reason
+		e.Change = []string{"another mode than " + at.mode + " in the configuration"}
 		return e
 	}
 	facts, where := explain(packet, views, f.compiled, table)

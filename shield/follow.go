@@ -40,6 +40,7 @@ func (g *Guard) follow(ctx context.Context) {
 				g.contact.lost(err, g.log)
 				pause(ctx, away.wait())
 			}
+			revision = "" // what comes back may be another core; and it answers at once
 			continue
 		}
 		away.reset()

@@ -39,7 +39,7 @@ func (g *Guard) enforce(v policy.Version, now time.Time) error {
 }
 
 func (g *Guard) enforceLocked(f *force) error {
-	if err := g.filter.setPolicy(f.compiled); err != nil {
+	if err := g.post.Load().setPolicy(f.compiled); err != nil {
 		return fmt.Errorf("shield: policy %d: %w", f.version.Number, err)
 	}
 	g.force.Store(f)

@@ -20,11 +20,11 @@ import (
 // microseconds, so that the filter's order of events is the ledger's. Nothing on
 // the way of a packet takes it.
 type ledger struct {
-	filter filter
-	node   string
-	log    *slog.Logger
+	node string
+	log  *slog.Logger
 
 	mu        sync.Mutex // guards the fields below
+	filter    filter
 	standings standings
 	bans      banlist
 	docket    docket

@@ -57,7 +57,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	counter := func(d *prometheus.Desc, v uint64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...)
 	}
-	all, err := g.filter.counters()
+	all, err := g.post.Load().counters()
 	if err != nil {
 		ch <- prometheus.NewInvalidMetric(packetsDesc, err)
 	} else {
@@ -77,7 +77,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	if t := g.table.Load(); t != nil {
 		gauge(tableDesc, 1, t.Info().Version, t.Info().Type)
 	}
-	gauge(modeDesc, 1, g.mode)
+	gauge(modeDesc, 1, g.post.Load().mode)
 	for o := range Offence(offences) {
 		counter(offencesDesc, g.tallied.offences[o].Load(), offenceLabels[o])
 	}

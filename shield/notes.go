@@ -32,11 +32,11 @@ func newNotes(now time.Time) *notes {
 }
 
 // takeSamples notes what the filter sampled since the last time.
-func (g *Guard) takeSamples(now time.Time) {
+func (g *Guard) takeSamples(now time.Time) error {
 	n := g.notes
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	err := g.filter.samples(func(s bpf.Sample) {
+	err := g.post.Load().samples(func(s bpf.Sample) {
 		k := judge.KeyOf(s.Source)
 		n.add(k, protocol.Seen{
 			Address: prefixOf(k).Addr(),
@@ -50,6 +50,7 @@ func (g *Guard) takeSamples(now time.Time) {
 	if err != nil {
 		g.tallied.sampleFaults.Add(1)
 	}
+	return err
 }
 
 // add notes one sample. n.mu is held.
@@ -114,7 +115,7 @@ func (g *Guard) Top(limit int) (Top, error) {
 
 // countersNow are the counters that are not zero.
 func (g *Guard) countersNow() ([]protocol.Counter, error) {
-	all, err := g.filter.counters()
+	all, err := g.post.Load().counters()
 	if err != nil {
 		return nil, err
 	}

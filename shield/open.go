@@ -9,40 +9,45 @@ import (
 	"github.com/lindero/lindero/shield/policy"
 )
 
-// openFilter opens the best filter that the configuration allows and the machine
-// has, and says why it is not a better one.
-func openFilter(cfg Config, role string, first *policy.Compiled, log *slog.Logger) (f filter, mode, reason string, err error) {
+// A post is where the guard stands: who judges, and why nobody better does.
+type post struct {
+	filter
+	mode, reason string
+}
+
+// openFilter opens the best filter that the configuration allows and the machine has.
+func openFilter(cfg Config, role string, first *policy.Compiled, log *slog.Logger) (*post, error) {
 	switch {
 	case cfg.Mode == modeOff:
-		return nobody{}, modeOff, "configured so: nothing is judged", nil
+		return &post{nobody{}, modeOff, "configured so"}, nil
 	case cfg.Mode == modeUser:
-		return newUser(), modeUser, "configured so", nil
+		return &post{newUser(), modeUser, "configured so"}, nil
 	case len(cfg.Devices) == 0:
-		return newUser(), modeUser, "no devices are configured", nil
+		return &post{newUser(), modeUser, "no devices are configured"}, nil
 	}
-	k, mode, reason, err := openKernel(cfg, role, first)
+	at, err := openKernel(cfg, role, first)
 	if err == nil {
-		return k, mode, reason, nil
+		return at, nil
 	}
 	here := errors.Is(err, bpf.ErrBusy) || errors.Is(err, bpf.ErrNotHere)
 	if cfg.Mode != modeAuto || !here {
-		return nil, "", "", err
+		return nil, err
 	}
 	log.Warn("shield: the kernel will not filter, the listeners do", "err", err)
-	return newUser(), modeUser, err.Error(), nil
+	return &post{newUser(), modeUser, err.Error()}, nil
 }
 
 // openKernel opens the filter of every device or of none.
-func openKernel(cfg Config, role string, first *policy.Compiled) (_ *kernel, mode, reason string, err error) {
+func openKernel(cfg Config, role string, first *policy.Compiled) (*post, error) {
 	k, p := &kernel{}, kernelPolicy(first)
-	mode = modeNative
+	mode, reason := modeNative, ""
 	for _, name := range cfg.Devices {
 		s, err := bpf.Open(bpf.Options{Device: name, Pin: cfg.Pin, Mode: bpf.Mode(cfg.Mode), Owner: role, Policy: &p})
 		if err != nil {
 			err = fmt.Errorf("shield: device %s: %w", name, err)
 			// Half a border is none: who falls to user space leaves no filter behind
 			// that nobody keeps up to date. With a mode demanded the next start tries again.
-			return nil, "", "", errors.Join(err, k.abandon(cfg))
+			return nil, errors.Join(err, k.abandon(cfg))
 		}
 		k.devices = append(k.devices, device{name, s})
 		if m, why := s.Mode(); m == bpf.Generic {
@@ -50,7 +55,7 @@ func openKernel(cfg Config, role string, first *policy.Compiled) (_ *kernel, mod
 			reason = join(reason, name+": "+why)
 		}
 	}
-	return k, mode, reason, nil
+	return &post{k, mode, reason}, nil
 }
 
 // abandon closes what was opened, and when the mode is auto ends it.

@@ -32,7 +32,7 @@ func (g *Guard) Serve(owner string, list []Port) error {
 			return fmt.Errorf("shield: %s serves RTP over TCP, which there is not", owner)
 		}
 	}
-	if g.mode == modeNative || g.mode == modeGeneric {
+	if at := g.post.Load(); at.mode == modeNative || at.mode == modeGeneric {
 		list = g.reserve(list)
 	}
 	g.ports.mu.Lock()
@@ -45,7 +45,7 @@ func (g *Guard) Serve(owner string, list []Port) error {
 	for _, ports := range g.ports.of {
 		all = append(all, ports...)
 	}
-	return g.filter.setServices(all)
+	return g.post.Load().setServices(all)
 }
 
 // reserve keeps the kernel from lending RTP ports to others, and takes out of
@@ -94,4 +94,4 @@ func (g *Guard) reserve(list []Port) []Port {
 }
 
 // Leg says whether a call has the RTP port.
-func (g *Guard) Leg(port uint16, live bool) { g.filter.setLeg(port, live) }
+func (g *Guard) Leg(port uint16, live bool) { g.post.Load().setLeg(port, live) }

@@ -26,7 +26,7 @@ func (l *ledger) save(s *state, now time.Time) {
 	}
 	for k, st := range l.standings {
 		if class, _ := st.class(now); class != policy.Unknown {
-			s.Sources = append(s.Sources, savedSource{prefixOf(k), unix(st.known), unix(st.registered), unix(st.since)})
+			s.Sources = append(s.Sources, savedSource{prefixOf(k), seconds(st.known), seconds(st.registered), seconds(st.since)})
 		}
 	}
 }
@@ -186,8 +186,8 @@ func banMap(list []protocol.Ban, now time.Time) (m map[judge.Key]protocol.Ban, o
 	return m, odd
 }
 
-// unix and wall are times as seconds, where 0 is the zero time.
-func unix(t time.Time) int64 {
+// seconds and wall are times as seconds, where 0 is the zero time.
+func seconds(t time.Time) int64 {
 	if t.IsZero() {
 		return 0
 	}

@@ -44,8 +44,9 @@ func (g *Guard) report(ctx context.Context) error {
 	seen := g.notes.take()
 	due := g.contact.takeDue()
 	banned := g.ledger.untold(maxBanned, time.Now())
+	at := g.post.Load()
 	r := protocol.Report{
-		Role: g.role, Mode: g.mode, Reason: g.reason, Devices: g.cfg.Devices,
+		Role: g.role, Mode: at.mode, Reason: at.reason, Devices: g.cfg.Devices,
 		PolicyVersion: g.force.Load().version.Number, TableVersion: g.table.Load().Info().Version,
 		Counters: counters, Banned: banned, Answers: due,
 	}

@@ -24,20 +24,19 @@ import (
 // A Guard is the shield of one process. Make it with New, let it Run.
 type Guard struct {
 	// Constant after New.
-	cfg          Config
-	node, role   string
-	log          *slog.Logger
-	filter       filter
-	mode, reason string
-	ledger       *ledger
-	core         *client // nil: there is no core
-	sysctl       sysctl
-	events       chan event
-	answerDue    chan struct{} // wakes the report
-	unsaved      chan struct{} // wakes who saves
-	notes        *notes
-	unregister   func()
+	cfg        Config
+	node, role string
+	log        *slog.Logger
+	ledger     *ledger
+	core       *client // nil: there is no core
+	sysctl     sysctl
+	events     chan event
+	answerDue  chan struct{} // wakes the report
+	unsaved    chan struct{} // wakes who saves
+	notes      *notes
+	unregister func()
 
+	post    atomic.Pointer[post]
 	force   atomic.Pointer[force]
 	table   atomic.Pointer[geo.Table]
 	tallied metrics
@@ -59,14 +58,13 @@ func New(cfg Config, node, role string, log *slog.Logger, reg prometheus.Registe
 	if err != nil {
 		return nil, err
 	}
-	f, mode, reason, err := openFilter(cfg, role, first.compiled, log)
+	at, err := openFilter(cfg, role, first.compiled, log)
 	if err != nil {
 		return nil, err
 	}
 	g := &Guard{
 		cfg: cfg, node: node, role: role, log: log,
-		filter: f, mode: mode, reason: reason,
-		ledger:    newLedger(f, node, log),
+		ledger:    newLedger(at.filter, node, log),
 		core:      newClient(cfg, node),
 		sysctl:    sysctl{ephemeralPath, reservedPath},
 		events:    make(chan event, maxEvents),
@@ -74,11 +72,12 @@ func New(cfg Config, node, role string, log *slog.Logger, reg prometheus.Registe
 		unsaved:   make(chan struct{}, 1),
 		notes:     newNotes(time.Now()),
 	}
+	g.post.Store(at)
 	if err := g.start(saved, first, reg); err != nil {
 		g.Close()
 		return nil, err
 	}
-	log.Info("shield: on guard", "mode", mode, "reason", reason, "policy", first.version.Number, "table", g.table.Load().Info().Version)
+	log.Info("shield: on guard", "mode", at.mode, "reason", at.reason, "policy", first.version.Number, "table", g.table.Load().Info().Version)
 	return g, nil
 }
 
@@ -131,18 +130,21 @@ func (g *Guard) Close() error {
 		if g.unregister != nil {
 			g.unregister()
 		}
-		err = g.filter.close()
+		err = g.post.Load().close()
 	})
 	return err
 }
 
 // Mode is native, generic, user or off, and why it is not better.
-func (g *Guard) Mode() (mode, reason string) { return g.mode, g.reason }
+func (g *Guard) Mode() (mode, reason string) {
+	at := g.post.Load()
+	return at.mode, at.reason
+}
 
 // Admit judges a datagram or a new connection at a listener. It is true at once
 // when the kernel judges. tcp is for a new connection.
 func (g *Guard) Admit(source netip.Addr, service policy.Service, tcp bool) bool {
-	return g.filter.admit(source, service, tcp)
+	return g.post.Load().admit(source, service, tcp)
 }
 
 // Country is the country of an address by the table in force.

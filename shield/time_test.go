@@ -114,11 +114,15 @@ func TestACoreThatIsAwayIsAskedLessAndLess(t *testing.T) {
 		if g.Status().CoreFault == "" {
 			t.Error("nothing says that core is away")
 		}
-		core.set(func(path string, _ []byte) (any, error) {
+		core.set(func(path string, body []byte) (any, error) {
 			if strings.HasSuffix(path, "/report") {
 				return struct{}{}, nil
 			}
-			return nil, nil
+			var w protocol.Watch
+			if err := json.Unmarshal(body, &w); err != nil || w.BansRevision == "1" {
+				return nil, err
+			}
+			return protocol.Orders{Bans: &[]protocol.Ban{}, BansRevision: "1"}, nil
 		})
 		pass(2 * mostWait)
 		if s := g.Status(); s.CoreFault != "" {
