@@ -56,14 +56,7 @@ func (d decoder) value(path string, raw json.RawMessage, v reflect.Value) {
 		v.Set(reflect.New(v.Type().Elem()))
 		d.value(path, raw, v.Elem())
 	case v.Kind() == reflect.Struct:
-		fields := fieldsOf(v)
-		d.members(path, raw, func(at, key string, raw json.RawMessage) {
-			if field, ok := fields[key]; ok {
-				d.value(at, raw, field)
-			} else {
-				d.f.check(d.lenient, at, "is no key that is known here")
-			}
-		})
+		d.object(path, raw, v)
 	case v.Kind() == reflect.Map:
 		v.Set(reflect.MakeMap(v.Type()))
 		d.members(path, raw, func(at, key string, raw json.RawMessage) {
@@ -75,6 +68,24 @@ func (d decoder) value(path string, raw json.RawMessage, v reflect.Value) {
 		d.items(path, raw, v)
 	default:
 		d.leaf(path, raw, v)
+	}
+}
+
+// object reads the fields of a struct. What the API's description calls required
+// must be there: a body without its document is not a document that says nothing.
+func (d decoder) object(path string, raw json.RawMessage, v reflect.Value) {
+	fields := fieldsOf(v)
+	d.members(path, raw, func(at, key string, raw json.RawMessage) {
+		field, ok := fields[key]
+		if !ok {
+			d.f.check(d.lenient, at, "is no key that is known here")
+			return
+		}
+		field.there = !bytes.Equal(raw, []byte("null"))
+		d.value(at, raw, field.value)
+	})
+	for key, field := range fields {
+		d.f.check(field.there || !field.required || d.lenient, join(path, key), "is missing")
 	}
 }
 
@@ -148,12 +159,21 @@ func (d decoder) items(path string, raw json.RawMessage, v reflect.Value) {
 	}
 }
 
-func fieldsOf(v reflect.Value) map[string]reflect.Value {
-	fields := map[string]reflect.Value{}
+// A field is one of a struct that JSON may fill.
+type field struct {
+	value    reflect.Value
+	required bool // by the same rules as in the API's description
+	there    bool
+}
+
+func fieldsOf(v reflect.Value) map[string]*field {
+	fields := map[string]*field{}
 	for i := range v.NumField() {
-		name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
-		if v.Type().Field(i).IsExported() && name != "" && name != "-" {
-			fields[name] = v.Field(i)
+		f := v.Type().Field(i)
+		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if f.IsExported() && name != "" && name != "-" {
+			required := !strings.Contains(options, "omit") && f.Tag.Get("required") != "false"
+			fields[name] = &field{value: v.Field(i), required: required}
 		}
 	}
 	return fields

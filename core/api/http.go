@@ -35,6 +35,7 @@ func (a *API) routes(web http.Handler) (http.Handler, error) {
 	a.statsRoutes(h)
 	a.companyRoutes(h)
 	a.nodeRoutes(h)
+	noNulls(h.OpenAPI())
 
 	inJSON, err := h.OpenAPI().MarshalJSON()
 	if err != nil {
@@ -52,6 +53,27 @@ func (a *API) routes(web http.Handler) (http.Handler, error) {
 	}
 	mux.Handle("/", web)
 	return a.around(mux), nil
+}
+
+// noNulls says of lists that they are lists, maybe empty, which is what is written.
+func noNulls(doc *huma.OpenAPI) {
+	for _, s := range doc.Components.Schemas.Map() {
+		for _, p := range s.Properties {
+			p.Nullable = p.Nullable && p.Type != huma.TypeArray
+		}
+	}
+	for _, path := range doc.Paths {
+		for _, op := range []*huma.Operation{path.Get, path.Put, path.Post, path.Delete} {
+			if op == nil {
+				continue
+			}
+			for _, response := range op.Responses {
+				for _, content := range response.Content {
+					content.Schema.Nullable = false
+				}
+			}
+		}
+	}
 }
 
 func constant(kind string, text []byte) http.HandlerFunc {

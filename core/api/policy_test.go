@@ -105,6 +105,15 @@ func TestPolicyFaults(t *testing.T) {
 			t.Errorf("no message at %s", e.Location)
 		}
 	}
+	// A body that says nothing is not a policy that lets everybody in.
+	for path, want := range map[string]string{"": "body.document", "/rollback": "body.version"} {
+		for _, body := range []string{`{}`, `{"document":null,"version":null}`} {
+			method := map[bool]string{true: "PUT", false: "POST"}[path == ""]
+			if p := do[problem](k, 422, method, policyPath+path, body); !strings.Contains(p.locations(), want) {
+				t.Errorf("%s %s: faults at %s", path, body, p.locations())
+			}
+		}
+	}
 	if v := do[policy.Version](k, 200, "GET", policyPath, ""); v.Number != 0 {
 		t.Errorf("version %d is in force", v.Number)
 	}
