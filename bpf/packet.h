@@ -184,7 +184,7 @@ __attribute__((noinline)) __u32 extensions(struct xdp_md *ctx, __u32 at, __u32 l
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	struct extension *x;
-	__u32 size, part = 0;
+	__u32 size, part = 0, begun = 0;
 
 	for (int i = 0; i < EXTENSIONS; i++) {
 		at &= FOUND_AT;
@@ -193,6 +193,7 @@ __attribute__((noinline)) __u32 extensions(struct xdp_md *ctx, __u32 at, __u32 l
 			return FOUND_BAD;
 		if (next == NEXT_FRAGMENT) {
 			part = from_be16(x->offset_be);
+			begun |= part & 1;
 			size = sizeof(*x);
 		} else if (next == NEXT_AUTHENTICATION) {
 			size = (x->length + 2) * 4;
@@ -207,7 +208,7 @@ __attribute__((noinline)) __u32 extensions(struct xdp_md *ctx, __u32 at, __u32 l
 		if (part >> 3)
 			return at | next << FOUND_NEXT_SHIFT | FOUND_LATER;
 		if (!extends(next))
-			return at | next << FOUND_NEXT_SHIFT | (part & 1 ? FOUND_BEGUN : 0);
+			return at | next << FOUND_NEXT_SHIFT | (begun ? FOUND_BEGUN : 0);
 	}
 	return FOUND_BAD;
 }
@@ -297,12 +298,14 @@ static __always_inline enum verdict tcp(struct cursor *c, struct packet *p)
 	return UNDECIDED;
 }
 
-/* speakable tells whether a source may be one: not unspecified, "this network", multicast or reserved. */
+/* speakable tells whether a packet can have come from its source: not unspecified,
+ * "this network", multicast or reserved. IPv6 addresses that begin with 32 zero bits
+ * are nobody's, save ::1, and would have the keys of IPv4 ones. */
 static __always_inline bool speakable(const struct packet *p)
 {
 	if (p->family == 4)
 		return p->high >> 24 != 0 && p->high >> 29 != 7;
-	return (p->high | p->low) && p->high >> 56 != 0xff;
+	return p->high >> 56 != 0xff && (p->high >> 32 || (p->high == 0 && p->low == 1));
 }
 
 static __always_inline enum verdict dissect(struct xdp_md *ctx, struct packet *p)

@@ -55,7 +55,7 @@ func (s *Shield) setPolicy(p Policy) error {
 	}
 	return replace(s.maps.Policies, "policy", func(k *shieldPolicy) {
 		k.Version, k.Deny, k.HalfOpen = p.Version, p.Deny, p.HalfOpen
-		k.Around, k.All = budget(p.Around), budget(p.All)
+		k.Around, k.All = shared(p.Around), shared(p.All)
 		for i, b := range p.Budgets {
 			k.Budgets[i] = budget(b)
 		}
@@ -66,6 +66,15 @@ func (s *Shield) setPolicy(p Policy) error {
 }
 
 func budget(b Budget) shieldBudget { return shieldBudget{Rate: b.Rate, Burst: b.Burst} }
+
+// shared is a budget of many sources. Without a limit it is a bucket that each
+// millisecond fills from empty to the brim, which no number of CPUs can drink in one.
+func shared(b Budget) shieldBudget {
+	if b.Rate == Unlimited {
+		b.Burst = maxBurst
+	}
+	return budget(b)
+}
 
 // SetCountries puts a country table into force whole; root4 and root6 have 65536
 // entries. Without any, every country is 0 and no country is denied. It fails when
