@@ -114,6 +114,8 @@ func (d *configDecoder) decode(n *yaml.Node, v reflect.Value, path string) {
 		d.mapping(n, v, path)
 	case reflect.Slice:
 		d.sequence(n, v, path)
+	case reflect.Map:
+		d.table(n, v, path)
 	case reflect.Pointer:
 		v.Set(reflect.New(v.Type().Elem()))
 		d.decode(n, v.Elem(), path)
@@ -184,6 +186,29 @@ func (d *configDecoder) mapping(n *yaml.Node, v reflect.Value, path string) {
 		d.lines[at] = key.Line
 		d.decode(value, field, at)
 	}
+}
+
+// table decodes keys that are the file's own, such as names of services.
+func (d *configDecoder) table(n *yaml.Node, v reflect.Value, path string) {
+	if n.Kind != yaml.MappingNode {
+		d.fault(n, path, "wants keys and values, not %s", kindOf(n))
+		return
+	}
+	table := reflect.MakeMapWithSize(v.Type(), len(n.Content)/2)
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, at := n.Content[i], path+"."+n.Content[i].Value
+		name := reflect.New(v.Type().Key()).Elem()
+		name.SetString(key.Value)
+		if table.MapIndex(name).IsValid() {
+			d.fault(key, at, "here a second time; first on line %d", d.lines[at])
+			continue
+		}
+		value := reflect.New(v.Type().Elem()).Elem()
+		d.lines[at] = key.Line
+		d.decode(n.Content[i+1], value, at)
+		table.SetMapIndex(name, value)
+	}
+	v.Set(table)
 }
 
 // fieldsOf collects the fields of a struct by their yaml keys, through inlined ones.

@@ -50,6 +50,10 @@ func wordForText(v any) string {
 		return "an IP address and a port, such as 127.0.0.1:5060"
 	case *netip.Addr:
 		return "an IP address"
+	case *netip.Prefix:
+		return "a prefix, such as 203.0.113.0/24"
+	case *time.Time:
+		return "a moment, such as 2027-01-31T12:00:00Z"
 	case *slog.Level:
 		return "debug, info, warn or error"
 	default:
