@@ -43,6 +43,7 @@ database: sqlite:%[1]s/lindero.db
 media: 127.0.0.4
 media_ports: 29500-29599
 key_file: %[1]s/core.key
+http: off
 metrics: %[8]s
 `
 	relayYAML = `

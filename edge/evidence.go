@@ -36,7 +36,7 @@ func (e *Edge) testify(w *work, p *passage) {
 	case code == 401, code == 407, code == 403:
 		p.signed = false
 		if !stale(&w.msg) {
-			e.offended(p.up, BadCredentials, "wrong credentials for "+account(&w.msg, p.method))
+			e.offended(p.up, BadCredentials, account(&w.msg, p.method))
 		}
 	case code < 500 && code != 400, code >= 600:
 		p.signed = false // told once, with the first response

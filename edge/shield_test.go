@@ -168,12 +168,12 @@ func TestWhoAnswersAChallengeIsKnown(t *testing.T) {
 		{"MESSAGE", credentials, 503, "", ""},
 		{"OPTIONS", credentials, 200, "", ""},
 		{"MESSAGE", credentials, 407, challengeOf("Proxy-Authenticate", ", stale=true"), ""},
-		{"MESSAGE", credentials, 407, challengeOf("Proxy-Authenticate", ""), "credentials 127.0.0.1 proven=%v wrong credentials for 101@demo.lindero.test"},
+		{"MESSAGE", credentials, 407, challengeOf("Proxy-Authenticate", ""), "credentials 127.0.0.1 proven=%v 101@demo.lindero.test"},
 		{"MESSAGE", "", 407, challengeOf("Proxy-Authenticate", ""), ""},
-		{"MESSAGE", credentials, 403, "", "credentials 127.0.0.1 proven=%v wrong credentials for 101@demo.lindero.test"},
+		{"MESSAGE", credentials, 403, "", "credentials 127.0.0.1 proven=%v 101@demo.lindero.test"},
 		{"MESSAGE", credentials, 403, "Lindero-Credentials: right\n", "known 127.0.0.1"},
 		{"INVITE", credentials, 407, challengeOf("Proxy-Authenticate", "") + "Lindero-Credentials: right\n", "known 127.0.0.1"}, // the callee's
-		{"REGISTER", authorization, 401, challengeOf("WWW-Authenticate", ""), "credentials 127.0.0.1 proven=%v wrong credentials for 102@demo.lindero.test"},
+		{"REGISTER", authorization, 401, challengeOf("WWW-Authenticate", ""), "credentials 127.0.0.1 proven=%v 102@demo.lindero.test"},
 	}
 	l := guarded(t, nil)
 	for proven, c := range map[bool]*wire{false: l.udp("phone", "127.0.0.1"), true: l.tcp("phone over TCP", nil)} {

@@ -37,6 +37,8 @@ type Demo struct {
 	Users    []DemoUser `json:"users"`
 	Echo     string     `json:"echo"`
 	Greeting string     `json:"greeting"`
+	API      string     `json:"api"`                 // base URL of core's HTTP
+	Operator string     `json:"operator_token_file"` // who has what it holds may use all of it
 }
 
 // A DemoUser is an account of the demo.

@@ -52,14 +52,19 @@ func startLindero(ctx context.Context, binary, dir string, port, users int) (*co
 	if err := seed(ctx, filepath.Join(dir, "bench.db"), users); err != nil {
 		return nil, fmt.Errorf("seed: %w", err)
 	}
+	// All load comes from one address, which a shield would take for a flood; what it
+	// costs is measured in e2e/bench/shield.
+	noShield := map[string]any{"mode": "off"}
 	configs := map[string]map[string]any{
 		"relay": {"id": "r1", "ng": addr(port + 3), "external": "127.0.0.1", "internal": "127.0.0.1", "media_ports": "20000-59999",
+			"shield":    noShield,
 			"port_rest": "1s"}, // hundreds of calls of 0.2 s a second would otherwise wait for ports
 		"core": {"sip": addr(port + 2), "database": "sqlite:" + filepath.Join(dir, "bench.db"), "media": "127.0.0.1",
-			"media_ports": "41000-41099", "key_file": filepath.Join(dir, "core.key"),
+			"media_ports": "41000-41099", "key_file": filepath.Join(dir, "core.key"), "http": "off",
 			"digest": []string{"MD5"}}, // sipp gives up at SHA-256, and Kamailio is asked for MD5 too,
 		"edge": {"name": "e1", "sip": addr(port), "inside": addr(port + 1), "core": []string{addr(port + 2)},
-			"relays": []any{map[string]any{"id": "r1", "ng": addr(port + 3)}}, "key_file": filepath.Join(dir, "edge.key")},
+			"relays": []any{map[string]any{"id": "r1", "ng": addr(port + 3)}}, "key_file": filepath.Join(dir, "edge.key"),
+			"shield": noShield},
 	}
 	c := &contender{name: "lindero", port: port}
 	var stops []func()
