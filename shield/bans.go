@@ -41,7 +41,8 @@ func newBanlist() banlist {
 	return banlist{core: map[judge.Key]protocol.Ban{}, here: map[judge.Key]ban{}, lifted: map[judge.Key]time.Time{}}
 }
 
-// of is the ban of a source that is in force; of several the one that ends last.
+// of is the ban of a source that is in force: of several one on evidence that could
+// not be forged, else the one that ends last.
 func (l *banlist) of(k judge.Key, now time.Time) (protocol.Ban, bool) {
 	c, ok := l.core[k]
 	ok = ok && c.Until.After(now)
@@ -49,10 +50,13 @@ func (l *banlist) of(k judge.Key, now time.Time) (protocol.Ban, bool) {
 		ok = false
 	}
 	h, here := l.here[k]
-	if here && h.Until.After(now) && (!ok || h.Until.After(c.Until)) {
-		return h.Ban, true
+	if !here || !h.Until.After(now) {
+		return c, ok
 	}
-	return c, ok
+	if ok && (c.Proven && !h.Proven || c.Proven == h.Proven && c.Until.After(h.Until)) {
+		return c, ok
+	}
+	return h.Ban, true
 }
 
 // keys are all sources that may be banned.
@@ -83,8 +87,12 @@ func (l *banlist) list(now time.Time) []protocol.Ban {
 
 // put adds a ban of this node; it says no when there are too many.
 func (l *banlist) put(k judge.Key, b ban) bool {
-	if _, ok := l.here[k]; !ok && len(l.here) >= maxBans {
+	old, ok := l.here[k]
+	if !ok && len(l.here) >= maxBans {
 		return false
+	}
+	if b.origin != local && old.Until.After(b.Until) {
+		b.Until = old.Until // a new reason makes no ban shorter
 	}
 	l.here[k] = b
 	delete(l.lifted, k)

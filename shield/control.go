@@ -64,10 +64,6 @@ func (g *Guard) Status() Status {
 
 // serveControl answers lindero shield on this machine until ctx ends.
 func (g *Guard) serveControl(ctx context.Context) error {
-	l, err := listenControl(g.cfg.Control)
-	if err != nil {
-		return err
-	}
 	server := &http.Server{Handler: g.control(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second}
 	done := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
@@ -78,7 +74,7 @@ func (g *Guard) serveControl(ctx context.Context) error {
 			server.Close()
 		}
 	})
-	err = server.Serve(l)
+	err := server.Serve(g.socket)
 	if !stop() {
 		<-done
 	}

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -124,6 +125,10 @@ func TestTheControlSocket(t *testing.T) {
 	if _, err := os.Stat(cfg.Control); err == nil {
 		t.Error("the socket is left behind")
 	}
+	eventually(t, "no goroutine of the guard is left", func() bool {
+		stacks := make([]byte, 1<<20)
+		return !strings.Contains(string(stacks[:runtime.Stack(stacks, true)]), "shield.(*Guard)")
+	})
 }
 
 func TestASocketLeftBehindIsTakenOverAndAUsedOneIsNot(t *testing.T) {

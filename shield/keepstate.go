@@ -56,14 +56,16 @@ func (g *Guard) keepState(ctx context.Context) {
 	}
 	every := time.NewTicker(saveEvery)
 	defer every.Stop()
-	for ctx.Err() == nil {
+	for rest := saveAfter; ctx.Err() == nil; {
 		select {
 		case <-ctx.Done():
 		case <-every.C:
 		case <-g.unsaved:
-			pause(ctx, saveAfter)
+			pause(ctx, rest)
 		}
+		began := time.Now()
 		g.writeState()
+		rest = max(saveAfter, 10*time.Since(began)) // many sources on a slow disk: not all the time
 	}
 }
 

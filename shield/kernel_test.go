@@ -27,6 +27,9 @@ func newWire(t *testing.T) (w *livegen.Wire, cfg Config) {
 	if os.Getuid() != 0 {
 		t.Skip("needs root: the kernel's filter is tested in network namespaces")
 	}
+	if mode, why := bpf.Probe(""); mode == bpf.None {
+		t.Skip("needs XDP: ", why)
+	}
 	w, err := livegen.NewWire()
 	if err != nil {
 		t.Skipf("needs network namespaces: %v", err)

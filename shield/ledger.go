@@ -104,8 +104,8 @@ func (l *ledger) offended(e event, rules policy.Bans, now time.Time) {
 	k := judge.KeyOf(e.source)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if _, banned := l.bans.of(k, now); banned {
-		return
+	if b, banned := l.bans.of(k, now); banned && (b.Proven || !e.proven) {
+		return // what still comes of it came before the ban, or adds nothing to it
 	}
 	class, _ := l.standings[k].class(now)
 	if !e.proven && class == policy.Registered {

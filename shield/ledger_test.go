@@ -163,6 +163,24 @@ func TestForgedEvidenceDoesNotAddUpToProof(t *testing.T) {
 	wantClass(t, l.filter, "203.0.113.9", policy.Unknown)
 }
 
+func TestABanForDatagramsBecomesOneForAllOnProof(t *testing.T) {
+	l := newLedger(newUser(), "edge-1", quiet())
+	now := time.Now()
+	key := judge.KeyOf(addr("203.0.113.9"))
+	l.replaceBans(map[judge.Key]protocol.Ban{key: {Prefix: pfx("203.0.113.9/32"), Since: now, Until: now.Add(5 * time.Hour), By: "edge-2"}}, now)
+	accuse(l, "203.0.113.9", BadCredentials, false, 100)
+	if b, _ := l.bans.of(key, now); b.Proven || b.By != "edge-2" {
+		t.Errorf("after more forged evidence: %+v", b)
+	}
+	accuse(l, "203.0.113.9", BadCredentials, true, 10)
+	if b, _ := l.bans.of(key, now); !b.Proven || b.By != "edge-1" {
+		t.Errorf("after proof: %+v", b)
+	}
+	if b, _ := l.bans.of(key, now.Add(time.Hour)); b.Proven || b.By != "edge-2" {
+		t.Errorf("when the proven one is over: %+v", b)
+	}
+}
+
 func TestABannedSourceStaysBanned(t *testing.T) {
 	l := newLedger(newUser(), "edge-1", quiet())
 	now := time.Now()

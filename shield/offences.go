@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/lindero/lindero/shield/judge"
 	"github.com/lindero/lindero/shield/policy"
@@ -36,6 +37,7 @@ const (
 	longestBan  = 24 * time.Hour // of those the edge makes
 	repeatAfter = 24 * time.Hour // a ban that ended so long ago is forgotten
 	maxDetail   = 120            // bytes of a reason that a stranger may have chosen
+	maxReason   = 400            // bytes of one that an operator wrote
 )
 
 // A strike counts a source's offences of one kind since began. Forged messages
@@ -157,4 +159,15 @@ func printable(s string) string {
 		return r
 	}, s[:min(len(s), maxDetail)])
 	return strings.TrimSpace(s)
+}
+
+// tidy takes out of an operator's words what would disturb a list of them.
+func tidy(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, s[:min(len(s), maxReason)])
+	return strings.TrimSpace(strings.ToValidUTF8(s, ""))
 }

@@ -9,6 +9,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -35,6 +36,7 @@ type Guard struct {
 	unsaved    chan struct{} // wakes who saves
 	notes      *notes
 	unregister func()
+	socket     net.Listener // nil: no control socket
 
 	post    atomic.Pointer[post]
 	force   atomic.Pointer[force]
@@ -94,6 +96,12 @@ func (g *Guard) start(saved state, first *force, reg prometheus.Registerer) erro
 	if err := g.ledger.adopt(now); err != nil {
 		return err
 	}
+	if g.cfg.Control != "" {
+		var err error
+		if g.socket, err = listenControl(g.cfg.Control); err != nil {
+			return err
+		}
+	}
 	if reg != nil {
 		c := collector{g}
 		if err := reg.Register(c); err != nil {
@@ -117,7 +125,7 @@ func (g *Guard) Run(ctx context.Context) error {
 		group.Go(func() error { g.reportOn(ctx); return nil })
 		defer g.core.close()
 	}
-	if g.cfg.Control != "" {
+	if g.socket != nil {
 		group.Go(func() error { return g.serveControl(ctx) })
 	}
 	return group.Wait()
@@ -129,6 +137,9 @@ func (g *Guard) Close() error {
 	g.closing.Do(func() {
 		if g.unregister != nil {
 			g.unregister()
+		}
+		if g.socket != nil {
+			g.socket.Close() // again, after Run
 		}
 		err = g.post.Load().close()
 	})
