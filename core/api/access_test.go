@@ -84,6 +84,7 @@ func TestNothingIsOpen(t *testing.T) {
 
 // A token is given and taken back by its file, without a restart.
 func TestTokensAreReadAnew(t *testing.T) {
+	t.Parallel()
 	k := start(t)
 	const next = "another-0123456789abcdefghij"
 	code := func(token string) int { return k.call(token, "GET", "/api/v1/shield/policy", "").code }

@@ -59,6 +59,7 @@ const (
 	headerLimit   = 10 * time.Second
 	idleLimit     = 2 * time.Minute
 	writeLimit    = 30 * time.Second
+	requestLimit  = 20 * time.Second
 	stopLimit     = 5 * time.Second
 	maxHeader     = 16 << 10
 	maxConns      = 4096
@@ -180,6 +181,7 @@ func (a *API) tick(ctx context.Context) {
 	defer tidy.Stop()
 	prune := time.NewTicker(time.Hour)
 	defer prune.Stop()
+	a.prune(ctx)
 	for {
 		select {
 		case <-ctx.Done():
@@ -192,9 +194,15 @@ func (a *API) tick(ctx context.Context) {
 			a.nodes.forget(time.Now())
 			a.sources.forget(time.Now())
 		case <-prune.C:
-			if _, err := a.store.Platform().PruneBans(ctx); err != nil && ctx.Err() == nil {
-				a.log.Error("forgetting old bans", "err", err)
-			}
+			a.prune(ctx)
 		}
+	}
+}
+
+func (a *API) prune(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, requestLimit)
+	defer cancel()
+	if _, err := a.store.Platform().PruneBans(ctx); err != nil && !errors.Is(err, context.Canceled) {
+		a.log.Error("forgetting old bans", "err", err)
 	}
 }

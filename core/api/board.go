@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -17,7 +18,8 @@ import (
 )
 
 // A board shows what is in force: what this core changed at once, what another
-// core on the same database changed within pollEvery.
+// core on the same database changed within pollEvery. Notifying would be
+// PostgreSQL's alone, and to ask for two numbers costs next to nothing.
 type board struct {
 	store *store.Store
 	log   *slog.Logger
@@ -42,12 +44,13 @@ type notice struct {
 	compiled   *policy.Compiled
 }
 
-// pollEvery is how often the database is asked what other cores changed. Notifying
-// would be faster by a second, and be PostgreSQL's alone.
-const pollEvery = time.Second
-
-// pollLimit is how long it may take to answer.
-const pollLimit = 5 * time.Second
+// How often the database is asked what other cores changed, how long it may take to
+// answer, and how often what is over is left out of the list of bans.
+const (
+	pollEvery = 100 * time.Millisecond
+	pollLimit = 5 * time.Second
+	sortOut   = time.Minute
+)
 
 func newBoard(s *store.Store, log *slog.Logger) *board {
 	return &board{store: s, log: log, changed: make(chan struct{})}
@@ -64,7 +67,7 @@ func (b *board) look() (notice, <-chan struct{}) {
 func (b *board) run(ctx context.Context) {
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
-	failing, looked := false, time.Now()
+	failing, looked, sorted := false, time.Time{}, time.Now()
 	for {
 		select {
 		case <-ctx.Done():
@@ -74,10 +77,14 @@ func (b *board) run(ctx context.Context) {
 		n, _ := b.look()
 		// Bans that nodes make come in storms, and each is a new list for every node:
 		// the longer the list the longer they are gathered.
-		patient := time.Since(looked) < time.Duration(len(n.bans))*time.Millisecond/2
-		news, err := b.poll(ctx, n, patient)
+		patient := time.Since(looked) < time.Second+time.Duration(len(n.bans))*time.Millisecond/2
+		old := time.Since(sorted) > sortOut
+		news, err := b.poll(ctx, n, patient, old)
 		if news {
 			looked = time.Now()
+		}
+		if old {
+			sorted = time.Now()
 		}
 		if err != nil && ctx.Err() == nil && !failing {
 			b.log.Error("what is in force cannot be read; what was stays", "err", err)
@@ -89,8 +96,8 @@ func (b *board) run(ctx context.Context) {
 	}
 }
 
-// poll refreshes when another core, or a node, changed something.
-func (b *board) poll(ctx context.Context, n notice, patient bool) (news bool, err error) {
+// poll refreshes when another core, or a node, changed something, or anyhow.
+func (b *board) poll(ctx context.Context, n notice, patient, anyhow bool) (news bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, pollLimit)
 	defer cancel()
 	r, err := b.store.Platform().Revisions(ctx)
@@ -98,10 +105,11 @@ func (b *board) poll(ctx context.Context, n notice, patient bool) (news bool, er
 		return false, err
 	}
 	expired := n.compiled != nil && !n.compiled.Until.IsZero() && !n.compiled.Until.After(time.Now())
-	if r.Policy == n.revisions.Policy && !expired && (r.Bans == n.revisions.Bans || patient) {
-		return false, nil
+	news = r.Policy != n.revisions.Policy || r.Bans != n.revisions.Bans && !patient
+	if news || expired || anyhow {
+		err = b.refresh(ctx)
 	}
-	return true, b.refresh(ctx)
+	return news, err
 }
 
 // refresh reads what is in force and shows it.
@@ -116,7 +124,7 @@ func (b *board) refresh(ctx context.Context) error {
 	if err := n.readPolicy(ctx, b, r.Policy); err != nil {
 		return err
 	}
-	if n.bansJSON == nil || n.revisions.Bans != r.Bans {
+	if n.bansJSON == nil || n.revisions.Bans != r.Bans || n.someOver() {
 		if err := n.readBans(ctx, b.store); err != nil {
 			return err
 		}
@@ -150,6 +158,13 @@ func (n *notice) readPolicy(ctx context.Context, b *board, number uint64) (err e
 		n.compiled, err = policy.Compile(policy.Default(), number, time.Now())
 	}
 	return err
+}
+
+// someOver tells whether a ban has ended since the list was read. Nodes know when
+// bans end, so that is no news.
+func (n *notice) someOver() bool {
+	now := time.Now()
+	return slices.ContainsFunc(n.bans, func(b protocol.Ban) bool { return !b.Until.After(now) })
 }
 
 func (n *notice) readBans(ctx context.Context, s *store.Store) error {

@@ -207,11 +207,22 @@ func route[I, O any](a *API, h huma.API, op huma.Operation, scope Scope, do func
 	op.SkipValidateBody = true // body.decode does it, and says more
 	op.BodyReadTimeout = bodyLimit
 	op.Errors = append(op.Errors, http.StatusUnauthorized, http.StatusForbidden, http.StatusUnprocessableEntity, http.StatusServiceUnavailable)
+	_, held := op.Metadata[held]
 	huma.Register(h, op, func(ctx context.Context, in *I) (*O, error) {
 		callOf(ctx).read()
+		if !held {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, requestLimit)
+			defer cancel()
+		}
 		return do(ctx, in)
 	})
 }
+
+// held marks operations that take as long as there is nothing to say.
+const held = "held"
+
+func isHeld() map[string]any { return map[string]any{held: true} }
 
 // answers describes an answer that is written as bytes.
 func answers[T any](h huma.API, what string) map[string]*huma.Response {

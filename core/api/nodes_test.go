@@ -94,6 +94,19 @@ func TestOneChangeReleasesAllNodes(t *testing.T) {
 	}
 }
 
+// A node is held for as long as it may be, past every limit that a request has, and
+// sent away when core stops.
+func TestWatchIsHeld(t *testing.T) {
+	t.Parallel()
+	k := start(t)
+	first := k.watch("edge1", 0, "")
+	began := time.Now()
+	o := k.watch("edge1", 0, first.BansRevision)
+	if took := time.Since(began); took < protocol.Hold-time.Second || took > protocol.Hold+5*time.Second || o.Policy != nil || o.Bans != nil {
+		t.Errorf("after %v: %+v", took, o)
+	}
+}
+
 func gauge(t testing.TB, k *service, name string) float64 { return counted(t, k, name, "") }
 
 // counted is a metric's value, for the label value given if any.
@@ -175,6 +188,7 @@ func TestTwoCores(t *testing.T) {
 		"sqlite":   func(t *testing.T) string { return "sqlite:" + filepath.Join(t.TempDir(), "core.db") },
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			at := url(t)
 			open := func() *store.Store { return storetest.Open(t, at) }
 			one, two := startOn(t, open()), startOn(t, open())

@@ -104,7 +104,9 @@ func at(v tenancy.PolicyVersion) string {
 // announce shows what was changed just now. When it cannot, the change is kept all
 // the same, and the board's own look finds it.
 func (a *API) announce(ctx context.Context) {
-	if err := a.board.refresh(context.WithoutCancel(ctx)); err != nil {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pollLimit)
+	defer cancel()
+	if err := a.board.refresh(ctx); err != nil {
 		a.log.Error("a change is kept, but nodes hear of it later", "err", err)
 	}
 }

@@ -89,7 +89,7 @@ func (a *API) failed(ctx context.Context, what string, err error) error {
 		return huma.Error404NotFound("there is no such " + what)
 	case errors.Is(err, tenancy.ErrFull):
 		return huma.Error409Conflict("as many " + what + "s are kept as may be; lift some first")
-	case ctx.Err() != nil:
+	case errors.Is(ctx.Err(), context.Canceled):
 		return huma.Error503ServiceUnavailable("the request was given up")
 	}
 	a.metrics.failures.Inc()

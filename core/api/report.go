@@ -221,7 +221,7 @@ func oneLine(s string) string {
 
 func (a *API) nodeRoutes(h huma.API) {
 	route(a, h, huma.Operation{
-		OperationID: "watch", Method: http.MethodPost, Path: protocol.WatchPath, Tags: []string{"nodes"}, MaxBodyBytes: smallBody,
+		OperationID: "watch", Method: http.MethodPost, Path: protocol.WatchPath, Tags: []string{"nodes"}, MaxBodyBytes: smallBody, Metadata: isHeld(),
 		Summary:     "Wait for something to do",
 		Description: "Held for up to 25 seconds; answered at once when the policy or the bans are others than the node has, or somebody asks it something.",
 		Responses:   answers[protocol.Orders](h, "What is new; {} for nothing."),

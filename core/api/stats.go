@@ -156,7 +156,7 @@ func (a *API) statsRoutes(h huma.API) {
 	tags := []string{"shield"}
 	route(a, h, huma.Operation{OperationID: "stats", Method: http.MethodGet, Path: "/api/v1/shield/stats", Tags: tags,
 		Summary: "Nodes, verdicts and sources now"}, Operator, a.statsNow)
-	route(a, h, huma.Operation{OperationID: "stream", Method: http.MethodGet, Path: "/api/v1/shield/stream", Tags: tags,
+	route(a, h, huma.Operation{OperationID: "stream", Method: http.MethodGet, Path: "/api/v1/shield/stream", Tags: tags, Metadata: isHeld(),
 		Summary: "Stats once a second, as server-sent events", Description: "Each event is called stats and has a Stats in JSON.",
 		Responses: map[string]*huma.Response{"200": {Description: "OK", Content: map[string]*huma.MediaType{
 			"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString, Description: "event: stats, data: a Stats in JSON"}}}}},
