@@ -91,6 +91,14 @@ func assemble(ctx context.Context, cfg Config, log *slog.Logger, reg prometheus.
 	if err != nil {
 		return nil, fmt.Errorf("core: metrics: %w", err)
 	}
+	for _, k := range guard.Collectors() {
+		if reg == nil {
+			break
+		}
+		if err := reg.Register(k); err != nil {
+			return nil, fmt.Errorf("core: metrics: %w", err)
+		}
+	}
 	door, err := newDoorman(reg, log)
 	if err != nil {
 		return nil, fmt.Errorf("core: metrics: %w", err)
@@ -145,6 +153,7 @@ func (c *Core) Run(ctx context.Context) error {
 	base, baseCtx := errgroup.WithContext(under)
 	base.Go(func() error { return c.stack.Run(baseCtx) })
 	base.Go(func() error { c.front.workers.run(baseCtx, c.front.begin); return nil })
+	base.Go(func() error { followGuesses(baseCtx, c.store, c.front.guard, c.front.metrics.failed); return nil })
 
 	logic, logicCtx := errgroup.WithContext(ctx)
 	for _, p := range c.parts {

@@ -159,7 +159,7 @@ func (f *front) identify(ctx context.Context, j *job, aor sip.HeaderID) (*tenanc
 		f.fail(j, err)
 		return nil, nil
 	}
-	terminal, verdict, err := f.guard.Verify(ctx, &j.msg, realm, terminals)
+	terminal, verdict, err := f.guard.Verify(ctx, &j.msg, placeOf(&j.msg).addr, realm, terminals)
 	if err != nil {
 		f.fail(j, err)
 		return nil, nil

@@ -11,11 +11,14 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
 	"unicode/utf8"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/lindero/lindero/core/tenancy"
 	"github.com/lindero/lindero/wire/sip"
@@ -40,6 +43,8 @@ type Guard struct {
 	offers []digest.Algorithm
 	dummy  [2]string // HA1 of nobody, by algorithm - 1
 
+	accounts *accounts
+
 	computed atomic.Uint64 // responses computed; a stranger's guess must cost one, like the owner's
 }
 
@@ -59,10 +64,11 @@ func (v Verdict) String() string {
 	return [...]string{Wrong: "wrong", None: "none", Stale: "stale", Accepted: "accepted"}[v]
 }
 
-// Terminals finds the terminals of one company. Terminal returns
-// tenancy.ErrNotFound for a username that none has.
+// Terminals finds the terminals of one company, and where they are registered.
+// Terminal returns tenancy.ErrNotFound for a username that none has.
 type Terminals interface {
 	Terminal(ctx context.Context, username string) (tenancy.Terminal, error)
+	BindingsOf(ctx context.Context, terminal tenancy.TerminalID) ([]tenancy.Binding, error)
 }
 
 // New makes a Guard. Nonces made before it, by another process with the same key,
@@ -89,19 +95,33 @@ func New(cfg Config) (*Guard, error) {
 		used:   newLedger(cfg.Life, cfg.Max, time.Now()),
 		offers: slices.Clone(cfg.Algorithms),
 		dummy:  [2]string{hex.EncodeToString(nobody[:16]), hex.EncodeToString(nobody[16:])},
+
+		accounts: newAccounts(),
 	}, nil
 }
 
+// LimitGuesses says how many wrong answers for one account, from wherever, in a
+// window close the account for as long: then credentials count only from where it
+// is registered. The defaults are 30 in 10 minutes.
+func (g *Guard) LimitGuesses(wrong int, window time.Duration) { g.accounts.set(wrong, window) }
+
+// Collectors are the Guard's metrics.
+func (g *Guard) Collectors() []prometheus.Collector {
+	return []prometheus.Collector{g.accounts.closings, g.accounts.refused}
+}
+
 // Verify checks the credentials that req carries for realm, a company's SIP
-// domain: in Authorization for REGISTER, in Proxy-Authorization otherwise.
-// company is nil when nobody has that domain; the verdict and the work are then
-// those of a wrong password. The error is a failure of the database.
-func (g *Guard) Verify(ctx context.Context, req *sip.Message, realm string, company Terminals) (tenancy.Terminal, Verdict, error) {
+// domain: in Authorization for REGISTER, in Proxy-Authorization otherwise. from is
+// where the edge saw the sender. company is nil when nobody has that domain; the
+// verdict and the work are then those of a wrong password. The error is a failure
+// of the database.
+func (g *Guard) Verify(ctx context.Context, req *sip.Message, from netip.Addr, realm string, company Terminals) (tenancy.Terminal, Verdict, error) {
 	id := sip.ProxyAuthorization
 	if req.Is("REGISTER") {
 		id = sip.Authorization
 	}
-	worth := None
+	worth, now := None, time.Now()
+	var wrong []account
 	// A phone may answer both challenges; more than one answer each is a guess.
 	for i, tries := req.Index(id), 0; i >= 0 && tries < 2; i = req.Next(i) {
 		c, err := digest.ParseCredentials(req.Value(i))
@@ -109,24 +129,37 @@ func (g *Guard) Verify(ctx context.Context, req *sip.Message, realm string, comp
 			continue
 		}
 		tries++
-		d, v, err := g.check(ctx, req, c, company)
+		d, id, v, err := g.check(ctx, req, from, c, company, now)
 		if v == Accepted || err != nil {
 			return d, v, err
 		}
 		if worth != Stale {
 			worth = v
 		}
+		if id != 0 {
+			wrong = append(wrong, id)
+		}
+	}
+	if worth == Wrong {
+		for _, id := range wrong {
+			g.accounts.wrong(id, now)
+		}
 	}
 	return tenancy.Terminal{}, worth, nil
 }
 
-// check does the same work whether the terminal exists or not.
-func (g *Guard) check(ctx context.Context, req *sip.Message, c digest.Credentials, company Terminals) (tenancy.Terminal, Verdict, error) {
-	now := time.Now()
+// check does the same work whether the terminal exists or not. id is the account
+// for which the answer was wrong, 0 when it was not, or was not looked at.
+func (g *Guard) check(ctx context.Context, req *sip.Message, from netip.Addr, c digest.Credentials, company Terminals, now time.Time) (_ tenancy.Terminal, id account, _ Verdict, _ error) {
 	n, fresh := g.nonces.read(c.Nonce, c.Realm, now)
 	d, known, err := find(ctx, company, c.Username)
 	if err != nil {
-		return tenancy.Terminal{}, Wrong, err
+		return tenancy.Terminal{}, 0, Wrong, err
+	}
+	id = g.accounts.account(d, known, c.Realm, c.Username)
+	refused, err := g.accounts.refuses(ctx, id, from, company, now)
+	if err != nil {
+		return tenancy.Terminal{}, 0, Wrong, fmt.Errorf("auth: %w", err)
 	}
 	ha1 := g.dummy[c.Algorithm-digest.MD5]
 	switch {
@@ -138,12 +171,14 @@ func (g *Guard) check(ctx context.Context, req *sip.Message, c digest.Credential
 	g.computed.Add(1)
 	right := c.Check(ha1, string(req.Method))
 	switch {
+	case refused:
+		return tenancy.Terminal{}, 0, Wrong, nil
 	case !right || !known || !meant(req, c) || !slices.Contains(g.offers, c.Algorithm):
-		return tenancy.Terminal{}, Wrong, nil
+		return tenancy.Terminal{}, id, Wrong, nil
 	case !fresh || !g.used.take(n, c.QOP, c.NC, now):
-		return tenancy.Terminal{}, Stale, nil
+		return tenancy.Terminal{}, 0, Stale, nil
 	}
-	return d, Accepted, nil
+	return d, 0, Accepted, nil
 }
 
 func find(ctx context.Context, company Terminals, username string) (tenancy.Terminal, bool, error) {

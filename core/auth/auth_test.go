@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -17,8 +18,25 @@ import (
 
 const realm = "a.test"
 
+// guest is an address where nobody is registered.
+var guest = netip.MustParseAddr("198.51.100.200")
+
 // company has one terminal, 101 with the password secret.
-type company struct{ err error }
+type company struct {
+	err      error
+	bindings []tenancy.Binding
+	asked    *int // how often for bindings
+}
+
+func (c company) BindingsOf(_ context.Context, id tenancy.TerminalID) ([]tenancy.Binding, error) {
+	if c.asked != nil {
+		*c.asked++
+	}
+	if id != 7 {
+		return nil, c.err
+	}
+	return c.bindings, c.err
+}
 
 func (c company) Terminal(_ context.Context, username string) (tenancy.Terminal, error) {
 	if c.err != nil {
@@ -82,7 +100,7 @@ func header(c digest.Credentials) string { return "Authorization: " + string(c.A
 
 func verify(t testing.TB, g *Guard, headers ...string) Verdict {
 	t.Helper()
-	d, v, err := g.Verify(t.Context(), message(t, "REGISTER", "sip:a.test", headers...), realm, company{})
+	d, v, err := g.Verify(t.Context(), message(t, "REGISTER", "sip:a.test", headers...), guest, realm, company{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -229,7 +247,7 @@ func TestRefusalsCostTheSame(t *testing.T) {
 				ch, _ := challenges(t, g)
 				ch.Algorithm = alg
 				c := digest.Answer(ch, "REGISTER", "sip:a.test", try.user, "guess", "c", 1)
-				_, v, err := g.Verify(t.Context(), message(t, "REGISTER", "sip:a.test", header(c)), realm, try.company)
+				_, v, err := g.Verify(t.Context(), message(t, "REGISTER", "sip:a.test", header(c)), guest, realm, try.company)
 				if v != try.want || err != nil {
 					t.Errorf("verdict %v, %v", v, err)
 				}
@@ -246,7 +264,7 @@ func TestDatabaseFails(t *testing.T) {
 	broken := errors.New("gone")
 	ch, _ := challenges(t, g)
 	m := message(t, "REGISTER", "sip:a.test", header(answer(ch, 1)))
-	if _, v, err := g.Verify(t.Context(), m, realm, company{broken}); v == Accepted || !errors.Is(err, broken) {
+	if _, v, err := g.Verify(t.Context(), m, guest, realm, company{err: broken}); v == Accepted || !errors.Is(err, broken) {
 		t.Errorf("verdict %v, %v", v, err)
 	}
 }
