@@ -36,6 +36,9 @@ func (a *API) routes(web http.Handler) (http.Handler, error) {
 	a.companyRoutes(h)
 	a.nodeRoutes(h)
 	noNulls(h.OpenAPI())
+	if err := describe(h.OpenAPI()); err != nil {
+		return nil, err
+	}
 
 	inJSON, err := h.OpenAPI().MarshalJSON()
 	if err != nil {

@@ -35,6 +35,7 @@ type service struct {
 	reg   *prometheus.Registry
 	log   *buffer
 	http  *http.Client
+	stop  func() // ends Run and waits for it
 }
 
 // A buffer is a log that many write and one reads.
@@ -88,7 +89,8 @@ func startOn(t testing.TB, s *store.Store, change ...func(*api.Config)) *service
 	})
 	k.url = "http://" + a.Addr().String()
 	k.http = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 1000}, Timeout: 60 * time.Second}
-	t.Cleanup(func() { stop(); wg.Wait(); k.http.CloseIdleConnections() })
+	k.stop = func() { stop(); wg.Wait() }
+	t.Cleanup(func() { k.stop(); k.http.CloseIdleConnections() })
 	eventually(t, "ready", func() bool { return a.Ready() == nil })
 	return k
 }

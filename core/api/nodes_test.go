@@ -94,8 +94,29 @@ func TestOneChangeReleasesAllNodes(t *testing.T) {
 	}
 }
 
-// A node is held for as long as it may be, past every limit that a request has, and
-// sent away when core stops.
+// A core that stops sends nodes away with nothing to do, and is not held up by them.
+func TestStopSendsNodesAway(t *testing.T) {
+	k := start(t)
+	first := k.watch("edge1", 0, "")
+	var all sync.WaitGroup
+	for i := range 20 {
+		all.Go(func() {
+			a, err := k.try(t.Context(), nodeToken, "POST", fmt.Sprintf("/api/v1/nodes/edge%d/watch", i), fmt.Sprintf(`{"bans_revision":%q}`, first.BansRevision))
+			if err != nil || a.code != 200 || string(a.body) != "{}" {
+				t.Errorf("node %d: %d %s %v", i, a.code, a.body, err)
+			}
+		})
+	}
+	eventually(t, "all waiting", func() bool { return gauge(t, k, "lindero_core_watches") == 20 })
+	began := time.Now()
+	k.stop()
+	all.Wait()
+	if took := time.Since(began); took > 4*time.Second {
+		t.Errorf("it took %v", took)
+	}
+}
+
+// A node is held for as long as it may be, past every limit that a request has.
 func TestWatchIsHeld(t *testing.T) {
 	t.Parallel()
 	k := start(t)
