@@ -238,7 +238,7 @@ func FuzzKernelAndEngineAgree(f *testing.F) {
 func TestExplainAgreesWithTheKernel(t *testing.T) {
 	w := newTwins(t)
 	seen := map[policy.Verdict]int{}
-	for scenario := range 60 {
+	for scenario := range 40 {
 		g := generator{rand.New(rand.NewPCG(uint64(scenario), 4))}
 		g.scene(t, w)
 		w.setPorts(t, usualPorts())
@@ -252,15 +252,12 @@ func TestExplainAgreesWithTheKernel(t *testing.T) {
 				t.Fatal(err)
 			}
 			facts, _ := explain(p, views, w.engine.Policy(), w.table)
+			before := w.before[facts.Country][facts.Verdict]
 			w.send(t, f)
-			after, err := w.kernel.counters()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if n := after[facts.Country][facts.Verdict] - w.before[facts.Country][facts.Verdict]; n != 1 {
-				t.Errorf("%+v: explained as %v in %v (%s), which the kernel did not count", p, facts.Verdict, facts.Country, facts.Rule)
-			}
 			w.compare(t)
+			if n := w.before[facts.Country][facts.Verdict] - before; n != 1 {
+				t.Fatalf("%+v: explained as %v in %v (%s), which the kernel did not count", p, facts.Verdict, facts.Country, facts.Rule)
+			}
 			seen[facts.Verdict]++
 		}
 	}

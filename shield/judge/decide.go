@@ -171,33 +171,35 @@ func (s *State) spendUnknown(pol *policy.Compiled, now Millis) policy.Verdict {
 	if cell.Tokens < packet {
 		return policy.SourceBudget
 	}
-	quiet := uint32(1)
-	around := s.Around
-	if !pol.Around.Unlimited {
-		around = around.full(pol.Around, now).refill(pol.Around, now)
-		if around.Tokens < packet {
-			return policy.Neighbourhood
-		}
-		if uint64(around.Tokens)*2 < uint64(pol.Around.Burst)*packet {
-			quiet = 0
-		}
+	near, everybody := shared(pol.Around), shared(pol.All)
+	around := s.Around.full(near, now).refill(near, now)
+	if around.Tokens < packet {
+		return policy.Neighbourhood
 	}
-	all := s.All
-	if !pol.All.Unlimited {
-		all = all.full(pol.All, now).refill(pol.All, now)
-		kept := pol.All.Burst * packet / 4 * (3 - 2*quiet - returning)
-		if uint64(all.Tokens) < uint64(kept)+packet {
-			s.Around = around
-			return policy.Strangers
-		}
-		all.Tokens -= packet
+	quiet := uint32(0)
+	if uint64(around.Tokens)*2 >= uint64(near.Burst)*packet {
+		quiet = 1
 	}
-	if !pol.Around.Unlimited {
-		around.Tokens -= packet
+	all := s.All.full(everybody, now).refill(everybody, now)
+	kept := everybody.Burst * packet / 4 * (3 - 2*quiet - returning)
+	if uint64(all.Tokens) < uint64(kept)+packet {
+		s.Around = around
+		return policy.Strangers
 	}
 	s.Cell.Tokens -= packet
+	around.Tokens -= packet
+	all.Tokens -= packet
 	s.Around, s.All = around, all
 	return policy.Passed
+}
+
+// shared is a budget of many sources. Without a limit it is a bucket that every
+// millisecond fills to the brim, which is more than a device can receive in one.
+func shared(b policy.Budget) policy.Budget {
+	if b.Unlimited {
+		return policy.Budget{Rate: 1<<32 - 1, Burst: policy.MaxBurst}
+	}
+	return b
 }
 
 // refill adds what came in since the stamp.

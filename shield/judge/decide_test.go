@@ -177,16 +177,23 @@ func TestWithoutPolicyOrTable(t *testing.T) {
 	}
 }
 
-func TestUnlimitedBudgetsTouchNothing(t *testing.T) {
+func TestUnlimitedBudgets(t *testing.T) {
 	free := policy.Budget{Unlimited: true}
 	pol := compile(t, policy.Document{Budgets: policy.Budgets{Unknown: free}})
 	if r, after := Decide(sip("198.18.0.1"), State{All: Bucket{1, 0}}, pol, 0, false, 1); r.Verdict != policy.Passed || after != (State{All: Bucket{1, 0}}) {
 		t.Errorf("unknown without a budget: %v %+v", r.Verdict, after)
 	}
-	pol = compile(t, policy.Document{Budgets: policy.Budgets{Neighbourhood: free, Strangers: free}})
-	r, after := Decide(sip("198.18.0.1"), State{Around: Bucket{1, 1}, All: Bucket{1, 0}}, pol, 0, false, 1)
-	if r.Verdict != policy.Passed || after.Around != (Bucket{1, 1}) || after.All != (Bucket{1, 0}) || after.Cell.Tokens != 19_000 {
-		t.Errorf("neighbours and strangers without: %v %+v", r.Verdict, after)
+	pol = compile(t, policy.Document{Budgets: policy.Budgets{Unknown: policy.Budget{Burst: 1}, Neighbourhood: free, Strangers: free}})
+	s, passed := State{}, 0
+	for i := range 100_000 { // each a stranger of one neighbourhood, 100 a millisecond
+		s.Cell = Cell{}
+		r, after := Decide(sip("198.18.0.1"), s, pol, 0, false, Millis(1+i/100))
+		if s = after; r.Verdict == policy.Passed {
+			passed++
+		}
+	}
+	if passed != 100_000 {
+		t.Errorf("neighbours and strangers without budgets: %d passed", passed)
 	}
 }
 
