@@ -80,6 +80,9 @@ func (g *Guard) keep(ctx context.Context) {
 	for saved := g.ledger.changes(); ; {
 		select {
 		case <-ctx.Done():
+			for range len(g.events) { // what was seen before the end is remembered
+				g.note(<-g.events, time.Now())
+			}
 			return
 		case e := <-g.events:
 			g.note(e, time.Now())

@@ -49,7 +49,7 @@ func (g *Guard) save() {
 	}
 }
 
-// keepState writes the state when it changed, now and then, and at the end.
+// keepState writes the state when it changed, and now and then; Run does at the end.
 func (g *Guard) keepState(ctx context.Context) {
 	if g.cfg.State == "" {
 		return
@@ -59,9 +59,12 @@ func (g *Guard) keepState(ctx context.Context) {
 	for rest := saveAfter; ctx.Err() == nil; {
 		select {
 		case <-ctx.Done():
+			return
 		case <-every.C:
 		case <-g.unsaved:
-			pause(ctx, rest)
+			if !pause(ctx, rest) {
+				return
+			}
 		}
 		began := time.Now()
 		g.writeState()
@@ -70,6 +73,9 @@ func (g *Guard) keepState(ctx context.Context) {
 }
 
 func (g *Guard) writeState() {
+	if g.cfg.State == "" {
+		return
+	}
 	v := g.force.Load().version
 	s := state{Format: stateFormat, Policy: &v}
 	g.ledger.save(&s, time.Now())

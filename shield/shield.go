@@ -128,7 +128,9 @@ func (g *Guard) Run(ctx context.Context) error {
 	if g.socket != nil {
 		group.Go(func() error { return g.serveControl(ctx) })
 	}
-	return group.Wait()
+	err := group.Wait()
+	g.writeState()
+	return err
 }
 
 // Close lets go of a guard that is not to Run. Run does it by itself.

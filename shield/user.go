@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"github.com/lindero/lindero/bpf"
@@ -21,7 +22,8 @@ const sampleWeight = 64
 type user struct {
 	engine *judge.Engine
 	began  time.Time
-	ring   chan bpf.Sample // samples that nobody took yet; more are lost
+	ring   chan bpf.Sample                             // samples that nobody took yet; more are lost
+	had    [geo.Countries][policy.Verdicts]atomic.Bool // a first sample, which stands for itself alone
 }
 
 func newUser() *user {
@@ -57,6 +59,9 @@ func (u *user) sample(p judge.Packet, r judge.Ruling) {
 	s := bpf.Sample{
 		Source: p.Source, Country: uint8(r.Country), Verdict: uint8(r.Verdict),
 		Service: uint8(p.Service), Class: uint8(r.Class), Weight: sampleWeight,
+	}
+	if !u.had[r.Country][r.Verdict].Swap(true) {
+		s.Weight = 1
 	}
 	select {
 	case u.ring <- s:
