@@ -47,7 +47,7 @@ func kernelPolicy(c *policy.Compiled) bpf.Policy {
 	p := bpf.Policy{
 		Version: c.Version, Deny: c.Deny,
 		Around: kernelBudget(c.Around), All: kernelBudget(c.All), HalfOpen: c.HalfOpen,
-		Root4: c.Lists.Root4, Root6: c.Lists.Root6, Nodes: c.Lists.Nodes,
+		Root4: c.Actions.Root4, Root6: c.Actions.Root6, Nodes: c.Actions.Nodes,
 	}
 	for class, b := range c.Budgets {
 		p.Budgets[class] = kernelBudget(b)

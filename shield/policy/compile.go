@@ -35,6 +35,7 @@ type Compiled struct {
 	All       Budget              // strangers, per service and transport
 	HalfOpen  uint32
 	Lists     *trie.Trie              // 8 root bits, values are ListValue
+	Actions   *trie.Trie              // Lists without rules, for the kernel: much smaller, since equal parts are stored once
 	Rules     []Rule                  // what Lists points into; index 0 is no rule
 	Countries [Services]CountryChoice // what Deny was made of, for explanations
 	Until     time.Time               // when an entry expires next, so it must be compiled again; zero: never
@@ -88,7 +89,7 @@ func Compile(d Document, version uint64, now time.Time) (*Compiled, error) {
 	if err := c.compileLists(d, now); err != nil {
 		return nil, fmt.Errorf("policy: lists: %w", err)
 	}
-	if n := len(c.Lists.Nodes); n > MaxListNodes {
+	if n := len(c.Actions.Nodes); n > MaxListNodes {
 		return nil, Faults{{listsPath, fmt.Sprintf("take %d nodes of the kernel's table, which has %d; join neighbouring prefixes, or shorten IPv6 ones", n, MaxListNodes)}}
 	}
 	return c, nil
@@ -113,7 +114,13 @@ func (c *Compiled) compileLists(d Document, now time.Time) error {
 		}
 	}
 	var err error
-	c.Lists, err = trie.Build(8, entries)
+	if c.Lists, err = trie.Build(8, entries); err != nil {
+		return err
+	}
+	for i, e := range entries {
+		entries[i].Value = uint32(ListValue(e.Value).Action())
+	}
+	c.Actions, err = trie.Build(8, entries)
 	return err
 }
 

@@ -157,8 +157,8 @@ func TestTheLongestPrefixDecides(t *testing.T) {
 				t.Fatalf("%v: %v, want %v", a, got, want)
 			}
 			action := map[string]ListValue{"": ListNone, "allow": ListAllow, "deny": ListDeny, "carriers": ListCarrier}[want.List]
-			if v.Action() != action {
-				t.Fatalf("%v: action %x, want %x", a, v.Action(), action)
+			if v.Action() != action || ListValue(c.Actions.Lookup(a)) != action {
+				t.Fatalf("%v: action %x, for the kernel %x, want %x", a, v.Action(), c.Actions.Lookup(a), action)
 			}
 		}
 	}
@@ -196,14 +196,15 @@ func BenchmarkCompile(b *testing.B) {
 	for name, d := range map[string]Document{
 		"default":      {},
 		"10000 of /32": {Deny: scattered(10_000, 32)},
-		"30000 of /24": {Deny: scattered(30_000, 24)},
+		"50000 of /32": {Deny: scattered(50_000, 32)},
+		"50000 of /24": {Deny: scattered(50_000, 24)},
 	} {
 		b.Run(name, func(b *testing.B) {
 			var c *Compiled
 			for b.Loop() {
 				c = compile(b, d, time.Now())
 			}
-			b.ReportMetric(float64(len(c.Lists.Nodes)), "nodes")
+			b.ReportMetric(float64(len(c.Actions.Nodes)), "nodes")
 		})
 	}
 }
