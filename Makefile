@@ -5,7 +5,7 @@ LDFLAGS  = -s -w -X main.version=$(VERSION)
 FUZZTIME ?= 30s
 RACE_PACKAGES ?= . ./wire/... ./edge/... ./relay/... ./core/... ./phone/...
 
-.PHONY: build run test check fuzz bench bench-sip bench-shield geo-db clean tools
+.PHONY: build run test check fuzz bench bench-sip bench-shield geo-db web clean tools
 
 build: ## bin/lindero, static
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/lindero .
@@ -38,6 +38,10 @@ bench-shield: ## the shield against nftables and ipset; needs root
 
 geo-db: build ## data/countries.mmdb, a free country database for development, through npm
 	scripts/geo-db.sh
+
+web: ## core/web/dist, the page in the browser, from its sources (Node 20 or later; the result is committed)
+	npm --prefix core/web ci
+	npm --prefix core/web run build
 
 clean: ## what was built and measured; never data/
 	rm -rf bin bench

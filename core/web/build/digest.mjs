@@ -7,7 +7,17 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..')
-const sources = ['.npmrc', 'build', 'index.html', 'package-lock.json', 'package.json', 'public', 'src', 'tsconfig.json', 'vite.config.ts']
+const sources = [
+  '.npmrc',
+  'build',
+  'index.html',
+  'package-lock.json',
+  'package.json',
+  'public',
+  'src',
+  'tsconfig.json',
+  'vite.config.ts',
+]
 
 function files(path) {
   if (!statSync(join(root, path)).isDirectory()) return [path]
@@ -17,5 +27,10 @@ function files(path) {
 const lines = sources
   .flatMap(files)
   .sort()
-  .map((path) => `${createHash('sha256').update(readFileSync(join(root, path))).digest('hex')}  ${path}\n`)
+  .map(
+    (path) =>
+      `${createHash('sha256')
+        .update(readFileSync(join(root, path)))
+        .digest('hex')}  ${path}\n`,
+  )
 writeFileSync(join(root, 'dist', 'SOURCES.sha256'), lines.join(''))

@@ -46,7 +46,10 @@ function makeShapes(): string {
   const code = (g: { id?: string | number | undefined; properties?: unknown }) =>
     numbers.get(String(g.id)) ?? unnumbered[(g.properties as { name: string }).name]
 
-  const coarse = read('world-atlas/countries-110m.json') as Topology<{ countries: GeometryCollection; land?: unknown & GeometryCollection }>
+  const coarse = read('world-atlas/countries-110m.json') as Topology<{
+    countries: GeometryCollection
+    land?: unknown & GeometryCollection
+  }>
   const drawn = new Set<string>()
   for (const g of coarse.objects.countries.geometries) {
     const c = code(g)

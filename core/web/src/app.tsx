@@ -51,20 +51,33 @@ function Portal() {
   const Page = page?.page ?? NotFound
   return (
     <>
-      <a className="skip" href="#main" onClick={(e) => {
-        e.preventDefault()
-        main.current?.focus()
-      }}>{words.app.skip}</a>
+      <a
+        className="skip"
+        href="#main"
+        onClick={(e) => {
+          e.preventDefault()
+          main.current?.focus()
+        }}
+      >
+        {words.app.skip}
+      </a>
       <header className="bar">
-        <Link className="brand" href="/shield"><img src="/icon.svg" alt="" /><span>Lindero</span></Link>
+        <Link className="brand" href="/shield">
+          <img src="/icon.svg" alt="" />
+          <span>Lindero</span>
+        </Link>
         <nav className="sections" aria-label={words.app.menu}>
           {pages.map((p) => (
-            <Link key={p.path} href={p.path} aria-current={p.path === path ? 'page' : undefined}>{words.nav[p.name]}</Link>
+            <Link key={p.path} href={p.path} aria-current={p.path === path ? 'page' : undefined}>
+              {words.nav[p.name]}
+            </Link>
           ))}
         </nav>
         <div className="settings">
           <Settings />
-          <Button look="small quiet" onClick={signOut}>{words.app.signOut}</Button>
+          <Button look="small quiet" onClick={signOut}>
+            {words.app.signOut}
+          </Button>
         </div>
       </header>
       <main id="main" ref={main} tabIndex={-1}>
@@ -79,7 +92,9 @@ function NotFound() {
   return (
     <>
       <h1>{words.app.notFound}</h1>
-      <p><Link href="/shield">{words.app.home}</Link></p>
+      <p>
+        <Link href="/shield">{words.app.home}</Link>
+      </p>
     </>
   )
 }

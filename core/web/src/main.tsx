@@ -7,7 +7,8 @@ import './styles/tokens.css'
 import './styles/base.css'
 import './styles/controls.css'
 import './styles/layout.css'
-import './styles/pages.css'
+import './styles/shield.css'
+import './styles/policy.css'
 
 createRoot(document.getElementById('root')!).render(
   <StrictMode>

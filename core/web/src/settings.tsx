@@ -23,10 +23,22 @@ export function Settings() {
   return (
     <>
       <select aria-label={words.app.theme} value={theme} onChange={(e) => choose(e.target.value as Theme)}>
-        {themes.map((t) => <option key={t} value={t}>{words.app.themes[t]}</option>)}
+        {themes.map((t) => (
+          <option key={t} value={t}>
+            {words.app.themes[t]}
+          </option>
+        ))}
       </select>
-      <select aria-label={words.app.language} value={language} onChange={(e) => setLanguage(e.target.value as Language)}>
-        {allLanguages.map((l) => <option key={l} value={l} lang={l}>{nameOf(l)}</option>)}
+      <select
+        aria-label={words.app.language}
+        value={language}
+        onChange={(e) => setLanguage(e.target.value as Language)}
+      >
+        {allLanguages.map((l) => (
+          <option key={l} value={l} lang={l}>
+            {nameOf(l)}
+          </option>
+        ))}
       </select>
     </>
   )

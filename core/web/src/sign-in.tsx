@@ -14,20 +14,38 @@ export function SignIn() {
   }
   return (
     <main className="sign-in">
-      <h1 className="brand"><img src="/icon.svg" alt="" />Lindero</h1>
+      <h1 className="brand">
+        <img src="/icon.svg" alt="" />
+        Lindero
+      </h1>
       <Panel>
         {refused && <Notice look="bad">{words.signIn.refused}</Notice>}
         <form className="stack" onSubmit={submit}>
           <Field label={words.signIn.token} help={words.signIn.help}>
             {(tie) => (
-              <input {...tie} className="input mono" type="password" autoComplete="off" spellCheck={false} autoFocus required
-                value={token} onChange={(e) => setToken(e.target.value)} />
+              <input
+                {...tie}
+                className="input mono"
+                type="password"
+                autoComplete="off"
+                spellCheck={false}
+                autoFocus
+                required
+                value={token}
+                onChange={(e) => setToken(e.target.value)}
+              />
             )}
           </Field>
-          <div className="actions"><Button type="submit" look="main">{words.signIn.go}</Button></div>
+          <div className="actions">
+            <Button type="submit" look="main">
+              {words.signIn.go}
+            </Button>
+          </div>
         </form>
       </Panel>
-      <div className="settings"><Settings /></div>
+      <div className="settings">
+        <Settings />
+      </div>
     </main>
   )
 }

@@ -84,14 +84,16 @@ export class Client {
     this.send<Version>('PUT', '/shield/policy', { document, note, base_version: base })
   rollback = (version: number, note: string, base: number) =>
     this.send<Version>('POST', '/shield/policy/rollback', { version, note, base_version: base })
-  diff = (from: number, to: number) => this.send<{ changes: Change[]; warnings: string[] }>('POST', '/shield/policy/diff', { from, to })
+  diff = (from: number, to: number) =>
+    this.send<{ changes: Change[]; warnings: string[] }>('POST', '/shield/policy/diff', { from, to })
   dryRun = (document: Document) => this.send<DryRun>('POST', '/shield/dry-run', { document })
 
   explain = (address: string, service: string, signal?: AbortSignal) =>
     this.ask<Explanation[]>(`/shield/explain?${new URLSearchParams({ address, service })}`, signal)
 
   bans = (signal?: AbortSignal) => this.ask<Ban[]>('/shield/bans', signal)
-  ban = (source: string, reason: string, length: string) => this.send<Ban>('POST', '/shield/bans', { prefix: source, reason, for: length })
+  ban = (source: string, reason: string, length: string) =>
+    this.send<Ban>('POST', '/shield/bans', { prefix: source, reason, for: length })
   lift = (prefix: string) => this.send<void>('DELETE', `/shield/bans/${encodeURIComponent(prefix)}`)
 
   audit = (signal?: AbortSignal) => this.ask<AuditRow[]>('/shield/audit?limit=200', signal)

@@ -1,4 +1,5 @@
 import { createContext, useContext, useEffect, useMemo, useState, type ReactNode } from 'react'
+import { duration } from './duration'
 import { en, type Words } from './en'
 import { es } from './es'
 
@@ -42,10 +43,11 @@ export function TextProvider({ children }: { children: ReactNode }) {
     document.documentElement.lang = language
   }, [language])
   const text = useMemo(
-    () => make(language, (l) => {
-      localStorage.setItem(place, l)
-      setLanguage(l)
-    }),
+    () =>
+      make(language, (l) => {
+        localStorage.setItem(place, l)
+        setLanguage(l)
+      }),
     [language],
   )
   return <Context value={text}>{children}</Context>
@@ -56,12 +58,18 @@ function make(language: Language, setLanguage: (l: Language) => void): Text {
   const full = new Intl.NumberFormat(language, { maximumFractionDigits: 0, useGrouping: 'always' })
   const short = new Intl.NumberFormat(language, { notation: 'compact', maximumSignificantDigits: 3 })
   const small = new Intl.NumberFormat(language, { maximumFractionDigits: 1 })
-  const percent = new Intl.NumberFormat(language, { style: 'percent', minimumFractionDigits: 1, maximumFractionDigits: 1 })
+  const percent = new Intl.NumberFormat(language, {
+    style: 'percent',
+    minimumFractionDigits: 1,
+    maximumFractionDigits: 1,
+  })
   const names = new Intl.DisplayNames(language, { type: 'region', fallback: 'code' })
   const when = new Intl.DateTimeFormat(language, { dateStyle: 'medium', timeStyle: 'medium' })
   const ago = new Intl.RelativeTimeFormat(language, { numeric: 'auto' })
   return {
-    words, language, setLanguage,
+    words,
+    language,
+    setLanguage,
     count: (n) => (Math.abs(n) < 1e5 ? full.format(n) : short.format(n)),
     full: (n) => full.format(n),
     rate: (n) => (n < 100 ? small.format(n) : n < 1e5 ? full.format(n) : short.format(n)),
@@ -86,21 +94,6 @@ function make(language: Language, setLanguage: (l: Language) => void): Text {
     },
     until: (iso, now) => duration(Date.parse(iso) - now),
   }
-}
-
-/** duration writes milliseconds in the two largest units, such as "2 h 5 min"; empty when there is nothing left. */
-export function duration(ms: number): string {
-  let s = Math.ceil(ms / 1000)
-  if (!(s > 0)) return ''
-  const parts: string[] = []
-  for (const [unit, size] of [['d', 86_400], ['h', 3600], ['min', 60], ['s', 1]] as const) {
-    const n = Math.floor(s / size)
-    s -= n * size
-    if (n > 0) parts.push(`${n} ${unit}`)
-    else if (parts.length > 0) break
-    if (parts.length === 2) break
-  }
-  return parts.join(' ')
 }
 
 export function useText(): Text {

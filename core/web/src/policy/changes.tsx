@@ -18,9 +18,15 @@ export function Changes({ changes }: { changes: Change[] }) {
         <tbody>
           {changes.map((c) => (
             <tr key={c.path}>
-              <th scope="row" className="mono">{c.path}</th>
-              <td data-label={words.policy.before}><Value of={c.before} className="was" /></td>
-              <td data-label={words.policy.after}><Value of={c.after} className="is" /></td>
+              <th scope="row" className="mono">
+                {c.path}
+              </th>
+              <td data-label={words.policy.before}>
+                <Value of={c.before} className="was" />
+              </td>
+              <td data-label={words.policy.after}>
+                <Value of={c.after} className="is" />
+              </td>
             </tr>
           ))}
         </tbody>

@@ -2,7 +2,10 @@ import type { Action, Country, Document } from '../api/types'
 
 /** write is how a document stands in the editor: short lists of codes on one line. */
 export function write(document: unknown): string {
-  return JSON.stringify(document, null, 2).replace(/\[\s+("[A-Z]{2}"(?:,\s+"[A-Z]{2}")*)\s+\]/g, (_, codes: string) => `[${codes.replace(/,\s+/g, ', ')}]`)
+  return JSON.stringify(document, null, 2).replace(
+    /\[\s+("[A-Z]{2}"(?:,\s+"[A-Z]{2}")*)\s+\]/g,
+    (_, codes: string) => `[${codes.replace(/,\s+/g, ', ')}]`,
+  )
 }
 
 export type Read = { document: Document } | { message: string; line: number }

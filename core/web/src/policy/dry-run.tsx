@@ -8,8 +8,14 @@ export function Outlook({ of }: { of: DryRun }) {
   const { words } = useText()
   return (
     <>
-      <div><h3>{words.policy.changes}</h3><Changes changes={of.changes} /></div>
-      <div><h3>{words.policy.result}</h3><Result of={of} /></div>
+      <div>
+        <h3>{words.policy.changes}</h3>
+        <Changes changes={of.changes} />
+      </div>
+      <div>
+        <h3>{words.policy.result}</h3>
+        <Result of={of} />
+      </div>
     </>
   )
 }
@@ -24,9 +30,18 @@ export function Result({ of: r }: { of: DryRun }) {
         <strong data-figure="summary">{r.summary}</strong>
       </Notice>
       <dl className="facts wide">
-        <div><dt>{words.policy.checked}</dt><dd className="number">{full(r.sources)}</dd></div>
-        <div><dt>{words.policy.wouldDrop}</dt><dd className="number">{full(r.would_drop)}</dd></div>
-        <div><dt>{words.policy.wouldPass}</dt><dd className="number">{full(r.would_pass_again)}</dd></div>
+        <div>
+          <dt>{words.policy.checked}</dt>
+          <dd className="number">{full(r.sources)}</dd>
+        </div>
+        <div>
+          <dt>{words.policy.wouldDrop}</dt>
+          <dd className="number">{full(r.would_drop)}</dd>
+        </div>
+        <div>
+          <dt>{words.policy.wouldPass}</dt>
+          <dd className="number">{full(r.would_pass_again)}</dd>
+        </div>
       </dl>
       {registered.length > 0 && (
         <>
@@ -49,9 +64,13 @@ export function Result({ of: r }: { of: DryRun }) {
                     <th scope="row">{t.terminal}</th>
                     <td data-label={words.policy.user}>{t.user}</td>
                     <td data-label={words.policy.company}>{t.company}</td>
-                    <td data-label={words.common.address} className="mono">{t.address}</td>
+                    <td data-label={words.common.address} className="mono">
+                      {t.address}
+                    </td>
                     <td data-label={words.common.country}>{country(t.country)}</td>
-                    <td data-label={words.common.rule} className="wide">{t.rule}</td>
+                    <td data-label={words.common.rule} className="wide">
+                      {t.rule}
+                    </td>
                   </tr>
                 ))}
               </tbody>
@@ -61,7 +80,13 @@ export function Result({ of: r }: { of: DryRun }) {
       )}
       <Tallies title={words.policy.byCountry} of={r.by_country} />
       <Tallies title={words.policy.againByCountry} of={r.pass_by_country} />
-      {r.notes.length > 0 && <ul className="bullets soft small">{r.notes.map((n) => <li key={n}>{n}</li>)}</ul>}
+      {r.notes.length > 0 && (
+        <ul className="bullets soft small">
+          {r.notes.map((n) => (
+            <li key={n}>{n}</li>
+          ))}
+        </ul>
+      )}
     </div>
   )
 }
@@ -76,7 +101,11 @@ function Tallies({ title, of }: { title: string; of: CountryTally[] }) {
         {of.map((c) => (
           <li key={c.country} className="chip">
             {country(c.country)} <b className="number">{full(c.sources)}</b>
-            {c.registered > 0 && <span className="tag drop">{full(c.registered)} {words.classes.registered}</span>}
+            {c.registered > 0 && (
+              <span className="tag drop">
+                {full(c.registered)} {words.classes.registered}
+              </span>
+            )}
           </li>
         ))}
       </ul>

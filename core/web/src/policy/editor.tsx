@@ -46,12 +46,29 @@ export function Editor({ label, text, faults, on, ref }: Props) {
     <div className="editor-with-faults">
       <div className="editor">
         <div className="gutter" ref={gutter} aria-hidden="true">
-          {text.split('\n').map((_, i) => <div key={i} className={marks.has(i + 1) ? 'marked' : ''}>{i + 1}</div>)}
+          {text.split('\n').map((_, i) => (
+            <div key={i} className={marks.has(i + 1) ? 'marked' : ''}>
+              {i + 1}
+            </div>
+          ))}
         </div>
-        <textarea ref={area} aria-label={label} aria-invalid={faults.length > 0} aria-describedby={faults.length > 0 ? id : undefined}
-          name="document" value={text} rows={22} wrap="off" spellCheck={false} autoCapitalize="none" autoCorrect="off"
+        <textarea
+          ref={area}
+          aria-label={label}
+          aria-invalid={faults.length > 0}
+          aria-describedby={faults.length > 0 ? id : undefined}
+          name="document"
+          value={text}
+          rows={22}
+          wrap="off"
+          spellCheck={false}
+          autoCapitalize="none"
+          autoCorrect="off"
           onChange={(e) => on(e.target.value)}
-          onScroll={(e) => { gutter.current!.scrollTop = e.currentTarget.scrollTop }} />
+          onScroll={(e) => {
+            gutter.current!.scrollTop = e.currentTarget.scrollTop
+          }}
+        />
       </div>
       {faults.length > 0 && (
         <ul className="faults" id={id} role="alert">
@@ -59,7 +76,10 @@ export function Editor({ label, text, faults, on, ref }: Props) {
             <li key={i}>
               <button type="button" onClick={() => goTo(f.line)}>
                 <span className="tag drop">{words.policy.faultAt(String(f.line))}</span>
-                <span>{f.path && <code>{f.path}: </code>}{f.message}</span>
+                <span>
+                  {f.path && <code>{f.path}: </code>}
+                  {f.message}
+                </span>
               </button>
             </li>
           ))}

@@ -16,7 +16,15 @@ export function PolicyPage() {
   const { words } = useText()
   const client = useClient()
   const current = useLoad(useCallback((signal: AbortSignal) => client.policy(signal), [client]))
-  const versions = useLoad(useCallback((signal: AbortSignal) => client.versions(signal), [client]))
+  const versions = useLoad(
+    useCallback(
+      async (signal: AbortSignal) => {
+        const [put, builtIn] = await Promise.all([client.versions(signal), client.version(0, signal)])
+        return [...put, builtIn] // one can always go back to the beginning
+      },
+      [client],
+    ),
+  )
   const [done, setDone] = useState('')
   const { full } = useText()
   const inForce = (v: Version) => {
@@ -26,7 +34,9 @@ export function PolicyPage() {
   }
   return (
     <>
-      <div className="head"><h1>{words.policy.title}</h1></div>
+      <div className="head">
+        <h1>{words.policy.title}</h1>
+      </div>
       {done && <Notice>{done}</Notice>}
       <Awaited of={current}>
         {(base) => (
@@ -54,7 +64,8 @@ function Draft({ base, saved, reload }: { base: Version; saved: (v: Version) => 
   const editor = useRef<EditorHandle>(null)
   const parsed = read(text)
   const document = 'document' in parsed ? parsed.document : undefined
-  const faults: LineFault[] = 'message' in parsed ? [{ path: '', message: parsed.message, line: parsed.line }] : withLines(text, refused)
+  const faults: LineFault[] =
+    'message' in parsed ? [{ path: '', message: parsed.message, line: parsed.line }] : withLines(text, refused)
   const changed = text !== inForce
 
   const change = (t: string) => {
@@ -88,27 +99,44 @@ function Draft({ base, saved, reload }: { base: Version; saved: (v: Version) => 
     <>
       <InForce base={base} changed={changed} />
       <Panel title={words.policy.countries}>
-        {document
-          ? <Picker document={document} on={(d) => change(write(d))} />
-          : <p className="soft">{words.policy.notJSON}</p>}
+        {document ? (
+          <Picker document={document} on={(d) => change(write(d))} />
+        ) : (
+          <p className="soft">{words.policy.notJSON}</p>
+        )}
       </Panel>
-      <Panel title={words.policy.document} side={faults.length > 0 && <span className="tag drop">{words.policy.faults(String(faults.length))}</span>}>
+      <Panel
+        title={words.policy.document}
+        side={faults.length > 0 && <span className="tag drop">{words.policy.faults(String(faults.length))}</span>}
+      >
         <p className="soft">{words.policy.documentHelp}</p>
         <Editor ref={editor} label={words.policy.document} text={text} faults={faults} on={change} />
         {error && <Failure error={error} />}
         <div className="actions sticky">
           <span className="soft grow">{changed ? words.policy.changed : words.policy.unchanged}</span>
-          <Button disabled={!changed} onClick={() => (changed ? change(inForce) : reload())}>{words.policy.revert}</Button>
-          <Button disabled={!document || trying} onClick={() => document && void tryIt(document)}>{trying ? words.policy.dryRunning : words.policy.dryRun}</Button>
-          <Button look="main" disabled={!document || !changed} onClick={() => setReview(document)}>{words.policy.save}</Button>
+          <Button disabled={!changed} onClick={() => (changed ? change(inForce) : reload())}>
+            {words.policy.revert}
+          </Button>
+          <Button disabled={!document || trying} onClick={() => document && void tryIt(document)}>
+            {trying ? words.policy.dryRunning : words.policy.dryRun}
+          </Button>
+          <Button look="main" disabled={!document || !changed} onClick={() => setReview(document)}>
+            {words.policy.save}
+          </Button>
         </div>
         {dryRun && <Result of={dryRun} />}
       </Panel>
       {review && (
-        <Review document={review} base={base} close={() => setReview(undefined)} refused={refuse} saved={(v) => {
-          setReview(undefined)
-          saved(v)
-        }} />
+        <Review
+          document={review}
+          base={base}
+          close={() => setReview(undefined)}
+          refused={refuse}
+          saved={(v) => {
+            setReview(undefined)
+            saved(v)
+          }}
+        />
       )}
     </>
   )
@@ -118,8 +146,15 @@ function InForce({ base, changed }: { base: Version; changed: boolean }) {
   const { words, full } = useText()
   return (
     <p data-version={base.version}>
-      <span className="tag good">{base.version === 0 ? words.policy.builtIn : words.policy.current(full(base.version))}</span>{' '}
-      {base.version > 0 && <span className="soft">{words.policy.by(base.author)}, <Moment at={base.made} />{base.note && `: ${base.note}`}</span>}{' '}
+      <span className="tag good">
+        {base.version === 0 ? words.policy.builtIn : words.policy.current(full(base.version))}
+      </span>{' '}
+      {base.version > 0 && (
+        <span className="soft">
+          {words.policy.by(base.author)}, <Moment at={base.made} />
+          {base.note && `: ${base.note}`}
+        </span>
+      )}{' '}
       {changed && <span className="tag warn">{words.policy.changed}</span>}
     </p>
   )

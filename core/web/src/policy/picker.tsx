@@ -1,6 +1,6 @@
-import { useMemo, useState } from 'react'
+import { useId, useMemo, useState, type ChangeEvent, type FormEvent } from 'react'
 import type { Action, Country, Document } from '../api/types'
-import { allCountries } from '../countries'
+import { allCountries, findCountry } from '../countries'
 import { useText } from '../i18n/text'
 import { Button, Choice } from '../ui/parts'
 import { place, rulesOf, withRules } from './document'
@@ -18,14 +18,24 @@ export function Picker({ document, on }: { document: Document; on: (d: Document)
   const name = service ? words.services[service]! : words.policy.everyService
   return (
     <div className="picker">
-      <Choice<Scope> label={words.common.service} value={scope} on={setScope}
-        of={[['every', words.policy.everyService], ...services.map((s) => [s, words.services[s]!] as [Scope, string])]} />
+      <Choice<Scope>
+        label={words.common.service}
+        value={scope}
+        on={setScope}
+        of={[['every', words.policy.everyService], ...services.map((s) => [s, words.services[s]!] as [Scope, string])]}
+      />
       {service && (
         <p className="soft">
           {rules ? words.policy.own(name) : words.policy.inherit(name)}{' '}
-          {rules
-            ? <Button look="small" onClick={() => set(undefined)}>{words.policy.dropOwn}</Button>
-            : <Button look="small" onClick={() => set({ ...document.countries })}>{words.policy.makeOwn}</Button>}
+          {rules ? (
+            <Button look="small" onClick={() => set(undefined)}>
+              {words.policy.dropOwn}
+            </Button>
+          ) : (
+            <Button look="small" onClick={() => set({ ...document.countries })}>
+              {words.policy.makeOwn}
+            </Button>
+          )}
         </p>
       )}
       {rules && <Rules rules={rules} on={set} />}
@@ -36,18 +46,31 @@ export function Picker({ document, on }: { document: Document; on: (d: Document)
 function Rules({ rules, on }: { rules: Country; on: (r: Country) => void }) {
   const { words } = useText()
   const others = rules.default ?? 'allow'
-  const either: [Action, string][] = [['allow', words.policy.allow], ['deny', words.policy.deny]]
+  const either: [Action, string][] = [
+    ['allow', words.policy.allow],
+    ['deny', words.policy.deny],
+  ]
   const allow = rules.allow ?? []
   return (
     <>
       <div className="form-row">
         <div className="field">
           <span className="label">{words.policy.others}</span>
-          <Choice<Action> label={words.policy.others} value={others} of={either} on={(a) => on({ ...rules, default: a })} />
+          <Choice<Action>
+            label={words.policy.others}
+            value={others}
+            of={either}
+            on={(a) => on({ ...rules, default: a })}
+          />
         </div>
         <div className="field">
           <span className="label">{words.policy.unknown}</span>
-          <Choice<Action> label={words.policy.unknown} value={rules.unknown ?? 'allow'} of={either} on={(a) => on({ ...rules, unknown: a })} />
+          <Choice<Action>
+            label={words.policy.unknown}
+            value={rules.unknown ?? 'allow'}
+            of={either}
+            on={(a) => on({ ...rules, unknown: a })}
+          />
         </div>
       </div>
       <div className="columns">
@@ -60,29 +83,103 @@ function Rules({ rules, on }: { rules: Country; on: (r: Country) => void }) {
 }
 
 /** List is the countries of one action. It is idle when the rest are treated the same. */
-function List({ action, rules, on, idle }: { action: Action; rules: Country; on: (r: Country) => void; idle: boolean }) {
-  const { words, country, language } = useText()
+function List({
+  action,
+  rules,
+  on,
+  idle,
+}: {
+  action: Action
+  rules: Country
+  on: (r: Country) => void
+  idle: boolean
+}) {
+  const { words, country } = useText()
   const listed = rules[action] ?? []
-  const all = useMemo(() => allCountries(country, language), [country, language])
   const label = action === 'allow' ? words.policy.allowed : words.policy.denied
   return (
     <div className="field">
-      <span className="label">{label}{idle && ` (${words.policy.idle})`}</span>
+      <span className="label">
+        {label}
+        {idle && ` (${words.policy.idle})`}
+      </span>
       <ul className="chips" aria-label={label}>
         {listed.map((code) => (
           <li key={code} className={`chip ${action}`}>
             {country(code)}
-            <button type="button" aria-label={words.common.remove(country(code))} onClick={() => on(place(rules, code, undefined))}>×</button>
+            <button
+              type="button"
+              aria-label={words.common.remove(country(code))}
+              onClick={() => on(place(rules, code, undefined))}
+            >
+              ×
+            </button>
           </li>
         ))}
-        <li>
-          <select className="input add-country" name={`add-${action}`} aria-label={`${label}: ${words.policy.addCountry}`} value=""
-            onChange={(e) => e.target.value && on(place(rules, e.target.value, action))}>
-            <option value="">{words.policy.addCountry}…</option>
-            {all.filter((c) => !listed.includes(c.code)).map((c) => <option key={c.code} value={c.code}>{c.name}</option>)}
-          </select>
-        </li>
       </ul>
+      <Add
+        label={`${label}: ${words.policy.addCountry}`}
+        name={`add-${action}`}
+        on={(code) => on(place(rules, code, action))}
+      />
     </div>
+  )
+}
+
+/** Add takes a country by its name or code: typed, or chosen from the browser's list. */
+function Add({ label, name, on }: { label: string; name: string; on: (code: string) => void }) {
+  const { words, country, language } = useText()
+  const all = useMemo(() => allCountries(country, language), [country, language])
+  const [typed, setTyped] = useState('')
+  const [unknown, setUnknown] = useState(false)
+  const id = useId()
+  const add = (text: string) => {
+    const found = findCountry(all, text)
+    setUnknown(!found)
+    if (!found) return
+    setTyped('')
+    on(found)
+  }
+  const submit = (e: FormEvent) => {
+    e.preventDefault()
+    if (typed.trim()) add(typed)
+  }
+  const change = (e: ChangeEvent<HTMLInputElement>) => {
+    const text = e.target.value
+    setTyped(text)
+    setUnknown(false)
+    // Whoever typed "Niger" may be on the way to Nigeria; whoever chose it is not.
+    if ((e.nativeEvent as InputEvent).inputType === 'insertReplacementText' && findCountry(all, text)) add(text)
+  }
+  return (
+    <form className="add-country" onSubmit={submit}>
+      <input
+        className="input"
+        name={name}
+        list={`${id}-list`}
+        aria-label={label}
+        aria-invalid={unknown}
+        aria-describedby={unknown ? `${id}-fault` : undefined}
+        placeholder={words.policy.addCountry}
+        autoComplete="off"
+        value={typed}
+        onChange={change}
+      />
+      <Button type="submit" look="small">
+        {words.common.add}
+      </Button>
+      <datalist id={`${id}-list`}>
+        {all.map((c) => (
+          <option key={c.code} value={c.name}>
+            {c.code}
+          </option>
+        ))}
+      </datalist>
+      {unknown && (
+        <span className="fault" role="alert" id={`${id}-fault`}>
+          {words.policy.noCountry(typed)}
+        </span>
+      )}
+    </form>
   )
 }

@@ -23,14 +23,16 @@ export function Review({ document, base, close, saved, refused }: Props) {
   const [note, setNote] = useState('')
   const [busy, setBusy] = useState(false)
   const [error, setError] = useState<Error>()
-  const outlook = useLoad(useCallback(async () => {
-    try {
-      return await client.dryRun(document)
-    } catch (e) {
-      if (e instanceof Problem && e.status === 422) refused(e)
-      throw e
-    }
-  }, [client, document]))
+  const outlook = useLoad(
+    useCallback(async () => {
+      try {
+        return await client.dryRun(document)
+      } catch (e) {
+        if (e instanceof Problem && e.status === 422) refused(e)
+        throw e
+      }
+    }, [client, document]),
+  )
   const dropped = outlook.data?.registered_dropped.length ?? 0
 
   const submit = async (e: FormEvent) => {
@@ -47,13 +49,25 @@ export function Review({ document, base, close, saved, refused }: Props) {
   }
   return (
     <Dialog title={words.policy.reviewTitle} close={close}>
-      <Awaited of={outlook}>
-        {(dryRun) => <Outlook of={dryRun} />}
-      </Awaited>
-      {error instanceof Problem && error.status === 409 ? <Notice look="warn">{words.policy.conflict}</Notice> : error && <Failure error={error} />}
+      <Awaited of={outlook}>{(dryRun) => <Outlook of={dryRun} />}</Awaited>
+      {error instanceof Problem && error.status === 409 ? (
+        <Notice look="warn">{words.policy.conflict}</Notice>
+      ) : (
+        error && <Failure error={error} />
+      )}
       <form className="stack" onSubmit={(e) => void submit(e)}>
         <Field label={words.common.note} help={words.policy.noteHelp}>
-          {(tie) => <input {...tie} className="input" name="note" maxLength={300} autoFocus value={note} onChange={(e) => setNote(e.target.value)} />}
+          {(tie) => (
+            <input
+              {...tie}
+              className="input"
+              name="note"
+              maxLength={300}
+              autoFocus
+              value={note}
+              onChange={(e) => setNote(e.target.value)}
+            />
+          )}
         </Field>
         <div className="actions">
           <Button onClick={close}>{words.common.cancel}</Button>

@@ -13,10 +13,13 @@ export function AuditPage() {
   const rows = useLoad(useCallback((signal: AbortSignal) => client.audit(signal), [client]))
   return (
     <>
-      <div className="head"><h1>{words.audit.title}</h1><p className="soft">{words.audit.lead}</p></div>
+      <div className="head">
+        <h1>{words.audit.title}</h1>
+        <p className="soft">{words.audit.lead}</p>
+      </div>
       <Panel>
         <Awaited of={rows}>
-          {(all) => all.length === 0 ? <p className="soft">{words.audit.none}</p> : <List rows={all} />}
+          {(all) => (all.length === 0 ? <p className="soft">{words.audit.none}</p> : <List rows={all} />)}
         </Awaited>
       </Panel>
     </>
@@ -40,10 +43,15 @@ function List({ rows }: { rows: AuditRow[] }) {
           {rows.map((r) => {
             const changes = differences(r.before, r.after)
             return (
-              <tr key={r.id}>
-                <td data-label={words.common.when} className="shut"><Moment at={r.at} /></td>
+              <tr key={r.id} data-action={r.action}>
+                <td data-label={words.common.when} className="shut">
+                  <Moment at={r.at} />
+                </td>
                 <td data-label={words.common.who}>{r.who}</td>
-                <th scope="row"><span className="tag">{words.audit.actions[r.action] ?? r.action}</span> <span className="mono">{r.object}</span></th>
+                <th scope="row">
+                  <span className="tag">{words.audit.actions[r.action] ?? r.action}</span>{' '}
+                  <span className="mono">{r.object}</span>
+                </th>
                 <td className="wide">
                   <details>
                     <summary>{words.audit.show(changes.length)}</summary>

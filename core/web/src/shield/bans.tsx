@@ -28,19 +28,31 @@ export function BansPage() {
   }
   return (
     <>
-      <div className="head"><h1>{words.bans.title}</h1></div>
+      <div className="head">
+        <h1>{words.bans.title}</h1>
+      </div>
       {done && <Notice>{done}</Notice>}
       <Add added={(prefix) => changed(words.bans.added(prefix))} />
       <Panel title={words.bans.count(inForce ? full(inForce.length) : '…')}>
         <Awaited of={bans}>
-          {() => inForce!.length === 0 ? <p className="soft">{words.bans.none}</p> : <List bans={inForce!} now={now} lift={setLifting} />}
+          {() =>
+            inForce!.length === 0 ? (
+              <p className="soft">{words.bans.none}</p>
+            ) : (
+              <List bans={inForce!} now={now} lift={setLifting} />
+            )
+          }
         </Awaited>
       </Panel>
       {lifting && (
-        <Lift ban={lifting} close={() => setLifting(undefined)} lifted={() => {
-          changed(words.bans.lifted(lifting.prefix))
-          setLifting(undefined)
-        }} />
+        <Lift
+          ban={lifting}
+          close={() => setLifting(undefined)}
+          lifted={() => {
+            changed(words.bans.lifted(lifting.prefix))
+            setLifting(undefined)
+          }}
+        />
       )}
     </>
   )
@@ -59,19 +71,40 @@ function List({ bans, now, lift }: { bans: Ban[]; now: number; lift: (b: Ban) =>
             <th scope="col">{words.bans.until}</th>
             <th scope="col">{words.bans.by}</th>
             <th scope="col">{words.bans.proven}</th>
-            <th scope="col"><span className="unseen">{words.bans.lift}</span></th>
+            <th scope="col">
+              <span className="unseen">{words.bans.lift}</span>
+            </th>
           </tr>
         </thead>
         <tbody>
           {bans.map((b) => (
             <tr key={b.prefix} data-ban={b.prefix}>
-              <th scope="row"><Link className="mono" href={`/shield/explain?${new URLSearchParams({ address: b.prefix.replace(/\/.*/, ''), service: 'sip' })}`}>{b.prefix}</Link></th>
-              <td data-label={words.common.reason} className="wide">{b.reason}</td>
-              <td data-label={words.bans.left} className="shut number">{until(b.until, now)}</td>
-              <td data-label={words.bans.until} className="shut"><Moment at={b.until} /></td>
+              <th scope="row">
+                <Link
+                  className="mono"
+                  href={`/shield/explain?${new URLSearchParams({ address: b.prefix.replace(/\/.*/, ''), service: 'sip' })}`}
+                >
+                  {b.prefix}
+                </Link>
+              </th>
+              <td data-label={words.common.reason} className="wide">
+                {b.reason}
+              </td>
+              <td data-label={words.bans.left} className="shut number">
+                {until(b.until, now)}
+              </td>
+              <td data-label={words.bans.until} className="shut">
+                <Moment at={b.until} />
+              </td>
               <td data-label={words.bans.by}>{b.by}</td>
-              <td data-label={words.bans.proven} title={b.proven ? undefined : words.bans.provenHelp}>{b.proven ? words.bans.provenYes : words.bans.provenNo}</td>
-              <td className="right"><Button look="small" aria-label={words.bans.liftOf(b.prefix)} onClick={() => lift(b)}>{words.bans.lift}</Button></td>
+              <td data-label={words.bans.proven} title={b.proven ? undefined : words.bans.provenHelp}>
+                {b.proven ? words.bans.provenYes : words.bans.provenNo}
+              </td>
+              <td className="right">
+                <Button look="small" aria-label={words.bans.liftOf(b.prefix)} onClick={() => lift(b)}>
+                  {words.bans.lift}
+                </Button>
+              </td>
             </tr>
           ))}
         </tbody>
@@ -102,7 +135,9 @@ function Lift({ ban, close, lifted }: { ban: Ban; close: () => void; lifted: () 
       {error && <Failure error={error} />}
       <div className="actions">
         <Button onClick={close}>{words.common.cancel}</Button>
-        <Button look="main" disabled={busy} onClick={() => void lift()}>{words.bans.lift}</Button>
+        <Button look="main" disabled={busy} onClick={() => void lift()}>
+          {words.bans.lift}
+        </Button>
       </div>
     </Dialog>
   )
@@ -135,19 +170,46 @@ function Add({ added }: { added: (prefix: string) => void }) {
     <Panel title={words.bans.addTitle}>
       <form className="form-row top" onSubmit={(e) => void submit(e)}>
         <Field label={words.bans.source} help={words.bans.sourceHelp} className="grow">
-          {(tie) => <input {...tie} className="input mono" required spellCheck={false} autoCapitalize="none" name="source" value={source} onChange={(e) => setSource(e.target.value)} />}
+          {(tie) => (
+            <input
+              {...tie}
+              className="input mono"
+              required
+              spellCheck={false}
+              autoCapitalize="none"
+              name="source"
+              value={source}
+              onChange={(e) => setSource(e.target.value)}
+            />
+          )}
         </Field>
         <Field label={words.common.reason} help={words.bans.reasonHelp} className="grow">
-          {(tie) => <input {...tie} className="input" required maxLength={300} name="reason" value={reason} onChange={(e) => setReason(e.target.value)} />}
+          {(tie) => (
+            <input
+              {...tie}
+              className="input"
+              required
+              maxLength={300}
+              name="reason"
+              value={reason}
+              onChange={(e) => setReason(e.target.value)}
+            />
+          )}
         </Field>
         <Field label={words.bans.for}>
           {(tie) => (
             <select {...tie} className="input" value={length} onChange={(e) => setLength(e.target.value)}>
-              {lengths.map((l) => <option key={l} value={l}>{words.bans.hours[l]}</option>)}
+              {lengths.map((l) => (
+                <option key={l} value={l}>
+                  {words.bans.hours[l]}
+                </option>
+              ))}
             </select>
           )}
         </Field>
-        <Button type="submit" look="main below-label" disabled={busy}>{words.bans.ban}</Button>
+        <Button type="submit" look="main below-label" disabled={busy}>
+          {words.bans.ban}
+        </Button>
       </form>
       {error && <Failure error={error} />}
     </Panel>

@@ -16,7 +16,9 @@ interface Props {
 /** Countries is the map as a list: every country that was heard of, the most first. */
 export function Countries({ sums, measure, only, choose }: Props) {
   const { words, country, count, percent } = useText()
-  const rows = [...sums].sort(([a, x], [b, y]) => measured(y, measure) - measured(x, measure) || y.dropped - x.dropped || a.localeCompare(b))
+  const rows = [...sums].sort(
+    ([a, x], [b, y]) => measured(y, measure) - measured(x, measure) || y.dropped - x.dropped || a.localeCompare(b),
+  )
   if (rows.length === 0) return <p className="soft">{words.overview.none}</p>
   return (
     <div className="country-list" tabIndex={0} role="region" aria-label={words.overview.map}>
@@ -24,16 +26,24 @@ export function Countries({ sums, measure, only, choose }: Props) {
         <thead>
           <tr>
             <th scope="col">{words.common.country}</th>
-            <th scope="col" className="right">{words.overview.passed}</th>
-            <th scope="col" className="right">{words.overview.dropped}</th>
-            <th scope="col" className="right">%</th>
+            <th scope="col" className="right">
+              {words.overview.passed}
+            </th>
+            <th scope="col" className="right">
+              {words.overview.dropped}
+            </th>
+            <th scope="col" className="right">
+              %
+            </th>
           </tr>
         </thead>
         <tbody>
           {rows.map(([code, sum]) => (
             <tr key={code} className={code === only ? 'chosen' : ''}>
               <th scope="row">
-                <button type="button" className="row-choice" aria-pressed={code === only} onClick={() => choose(code)}>{country(code)}</button>
+                <button type="button" className="row-choice" aria-pressed={code === only} onClick={() => choose(code)}>
+                  {country(code)}
+                </button>
               </th>
               <td className="right">{count(sum.passed)}</td>
               <td className="right">{count(sum.dropped)}</td>

@@ -28,20 +28,41 @@ export function ExplainPage() {
   }
   return (
     <>
-      <div className="head"><h1>{words.explain.title}</h1><p className="soft">{words.explain.lead}</p></div>
+      <div className="head">
+        <h1>{words.explain.title}</h1>
+        <p className="soft">{words.explain.lead}</p>
+      </div>
       <Panel>
         <form className="form-row" onSubmit={submit}>
           <Field label={words.common.address} className="grow">
-            {(tie) => <input {...tie} className="input mono" name="address" required spellCheck={false} autoCapitalize="none" placeholder="203.0.113.9" value={address} onChange={(e) => setAddress(e.target.value)} />}
+            {(tie) => (
+              <input
+                {...tie}
+                className="input mono"
+                name="address"
+                required
+                spellCheck={false}
+                autoCapitalize="none"
+                placeholder="203.0.113.9"
+                value={address}
+                onChange={(e) => setAddress(e.target.value)}
+              />
+            )}
           </Field>
           <Field label={words.common.service}>
             {(tie) => (
               <select {...tie} className="input" value={service} onChange={(e) => setService(e.target.value)}>
-                {services.map((s) => <option key={s} value={s}>{words.services[s]}</option>)}
+                {services.map((s) => (
+                  <option key={s} value={s}>
+                    {words.services[s]}
+                  </option>
+                ))}
               </select>
             )}
           </Field>
-          <Button type="submit" look="main">{words.explain.go}</Button>
+          <Button type="submit" look="main">
+            {words.explain.go}
+          </Button>
         </form>
       </Panel>
       {asked.address && <Answers key={turn} {...asked} />}
@@ -52,12 +73,22 @@ export function ExplainPage() {
 function Answers({ address, service }: { address: string; service: string }) {
   const { words } = useText()
   const client = useClient()
-  const answers = useLoad(useCallback((signal: AbortSignal) => client.explain(address, service, signal), [client, address, service]))
+  const answers = useLoad(
+    useCallback((signal: AbortSignal) => client.explain(address, service, signal), [client, address, service]),
+  )
   return (
     <Awaited of={answers}>
-      {(all) => all.length === 0
-        ? <Notice look="warn">{words.explain.noNode}</Notice>
-        : <div className="answers">{all.map((e) => <Answer key={e.node} of={e} />)}</div>}
+      {(all) =>
+        all.length === 0 ? (
+          <Notice look="warn">{words.explain.noNode}</Notice>
+        ) : (
+          <div className="answers">
+            {all.map((e) => (
+              <Answer key={e.node} of={e} />
+            ))}
+          </div>
+        )
+      }
     </Awaited>
   )
 }
@@ -74,9 +105,22 @@ function Answer({ of: e }: { of: Explanation }) {
     [words.explain.table, e.table_version || words.overview.noTable],
   ]
   if (e.budget_left !== undefined) {
-    rows.push([words.explain.budget, e.budget_rate ? words.explain.budgetOf(rate(e.budget_left), full(e.budget_rate)) : words.explain.budgetLeft(rate(e.budget_left))])
+    rows.push([
+      words.explain.budget,
+      e.budget_rate
+        ? words.explain.budgetOf(rate(e.budget_left), full(e.budget_rate))
+        : words.explain.budgetLeft(rate(e.budget_left)),
+    ])
   }
-  if (e.ban_ends) rows.push([words.explain.ban, <><Moment at={e.ban_ends} />{left && ` (${left})`}{e.ban_reason && `: ${e.ban_reason}`}</>])
+  if (e.ban_ends)
+    rows.push([
+      words.explain.ban,
+      <>
+        <Moment at={e.ban_ends} />
+        {left && ` (${left})`}
+        {e.ban_reason && `: ${e.ban_reason}`}
+      </>,
+    ])
   rows.push([words.explain.mode, `${words.modes[e.mode] ?? e.mode} (${e.mode})`])
   const change = e.change
   return (
@@ -86,16 +130,37 @@ function Answer({ of: e }: { of: Explanation }) {
           <span className="mono">{e.address}</span> {e.drops ? words.explain.drops : words.explain.passes}{' '}
           <span className={`tag ${e.drops ? 'drop' : 'pass'}`}>{words.verdicts[e.verdict] ?? e.verdict}</span>
         </h2>
-        <span className="soft">{e.node} · {words.services[e.service] ?? e.service}</span>
+        <span className="soft">
+          {e.node} · {words.services[e.service] ?? e.service}
+        </span>
       </div>
       <dl className="facts">
-        {rows.map(([name, value]) => <div key={name}><dt>{name}</dt><dd>{value}</dd></div>)}
+        {rows.map(([name, value]) => (
+          <div key={name}>
+            <dt>{name}</dt>
+            <dd>{value}</dd>
+          </div>
+        ))}
       </dl>
       <div>
         <h3>{words.explain.change}</h3>
-        {change.length === 0 ? <p className="soft">{words.explain.nothing}</p> : <ul className="bullets">{change.map((c) => <li key={c}>{c}</li>)}</ul>}
+        {change.length === 0 ? (
+          <p className="soft">{words.explain.nothing}</p>
+        ) : (
+          <ul className="bullets">
+            {change.map((c) => (
+              <li key={c}>{c}</li>
+            ))}
+          </ul>
+        )}
       </div>
-      {!e.ban_ends && <p><Link href={`/shield/bans?${new URLSearchParams({ ban: e.address })}`}>{words.overview.ban} {e.address}</Link></p>}
+      {!e.ban_ends && (
+        <p>
+          <Link href={`/shield/bans?${new URLSearchParams({ ban: e.address })}`}>
+            {words.overview.ban} {e.address}
+          </Link>
+        </p>
+      )}
     </section>
   )
 }

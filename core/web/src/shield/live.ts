@@ -26,12 +26,18 @@ export function useLive(): Live {
     // The last event stays in sight, but a chart over a pause would lie.
     setLive((l) => ({ state: 'connecting', events: l.events.slice(-1), chart: [] }))
     void follow(
-      client, '/shield/stream', abort.signal,
+      client,
+      '/shield/stream',
+      abort.signal,
       (e) => {
         if (e.name !== 'stats') return
         const stats = JSON.parse(e.data) as Stats
         const point = { passed: rate([stats], passing), dropped: rate([stats], dropping) }
-        setLive((l) => ({ state: 'live', events: keep(l.events, stats), chart: [...l.chart, point].slice(-chartSeconds) }))
+        setLive((l) => ({
+          state: 'live',
+          events: keep(l.events, stats),
+          chart: [...l.chart, point].slice(-chartSeconds),
+        }))
       },
       (state) => setLive((l) => ({ ...l, state })),
     )

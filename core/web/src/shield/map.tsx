@@ -21,7 +21,13 @@ interface Shape extends Place {
 function drawWorld(): { shapes: Shape[]; nameless: string[] } {
   const world = feature(topology, topology.objects.countries)
   const shown = { ...world, features: world.features.filter((f) => f.id !== 'AQ') }
-  const projection = geoNaturalEarth1().fitExtent([[2, 2], [width - 2, height - 2]], shown)
+  const projection = geoNaturalEarth1().fitExtent(
+    [
+      [2, 2],
+      [width - 2, height - 2],
+    ],
+    shown,
+  )
   const path = geoPath(projection).digits(1)
   const outlines = new Map<string, { d: string; lonlat: [number, number]; area: number }>()
   const nameless: string[] = []
@@ -66,10 +72,13 @@ export default function WorldMap({ sums, measure, only, choose }: Props) {
   const [stop, setStop] = useState('ES')
   const nodes = useRef(new Map<string, SVGElement>())
 
-  const scale = measure === 'share' ? shareScale : packetScale(Math.max(0, ...[...sums.values()].map((s) => s[measure])))
+  const scale =
+    measure === 'share' ? shareScale : packetScale(Math.max(0, ...[...sums.values()].map((s) => s[measure])))
   const detail = (code: string) => {
     const sum = sums.get(code)
-    return sum ? words.overview.detail(country(code), count(sum.passed), count(sum.dropped), percent(share(sum))) : `${country(code)}: ${words.overview.noData}`
+    return sum
+      ? words.overview.detail(country(code), count(sum.passed), count(sum.dropped), percent(share(sum)))
+      : `${country(code)}: ${words.overview.noData}`
   }
   const key = (e: KeyboardEvent, code: string) => {
     if (e.key === 'Enter' || e.key === ' ') {
@@ -87,27 +96,44 @@ export default function WorldMap({ sums, measure, only, choose }: Props) {
 
   return (
     <figure className={`map by-${measure === 'passed' ? 'pass' : 'drop'}`}>
-      <svg viewBox={`0 0 ${width} ${height}`} role="group" aria-label={`${words.overview.map}. ${words.overview.mapHelp}`} onPointerLeave={() => setAt(undefined)}>
-        {nameless.map((d) => <path key={d.slice(0, 20)} d={d} className="land" />)}
+      <svg
+        viewBox={`0 0 ${width} ${height}`}
+        role="group"
+        aria-label={`${words.overview.map}. ${words.overview.mapHelp}`}
+        onPointerLeave={() => setAt(undefined)}
+      >
+        {nameless.map((d) => (
+          <path key={d.slice(0, 20)} d={d} className="land" />
+        ))}
         {shapes.map((s) => {
           const sum = sums.get(s.code)
           const shade = sum ? shadeOf(measured(sum, measure), scale) : 0
           if (!s.d && !sum && s.code !== only) return null // dots only where there is something to tell
           const same = {
             className: `land shade-${shade}${s.code === only ? ' chosen' : ''}`,
-            role: 'button', 'aria-pressed': s.code === only, 'aria-label': detail(s.code), 'data-country': s.code,
+            role: 'button',
+            'aria-pressed': s.code === only,
+            'aria-label': detail(s.code),
+            'data-country': s.code,
             tabIndex: s.code === stop ? 0 : -1,
             ref: (node: SVGElement | null) => {
               if (node) nodes.current.set(s.code, node)
               else nodes.current.delete(s.code)
             },
             onPointerEnter: () => setAt(s.code),
-            onFocus: () => { setAt(s.code); setStop(s.code) },
+            onFocus: () => {
+              setAt(s.code)
+              setStop(s.code)
+            },
             onBlur: () => setAt(undefined),
             onClick: () => choose(s.code),
             onKeyDown: (e: KeyboardEvent) => key(e, s.code),
           }
-          return s.d ? <path key={s.code} d={s.d} {...same} /> : <circle key={s.code} cx={s.x} cy={s.y} r={5} {...same} />
+          return s.d ? (
+            <path key={s.code} d={s.d} {...same} />
+          ) : (
+            <circle key={s.code} cx={s.x} cy={s.y} r={5} {...same} />
+          )
         })}
       </svg>
       <figcaption>
@@ -125,7 +151,10 @@ function Legend({ scale, measure }: { scale: Scale; measure: Measure }) {
   return (
     <ol className="legend" aria-hidden="true">
       {scale.map((from, i) => (
-        <li key={from}><i className={`shade-${i + 1}`} />{measure === 'share' ? (i === 0 ? '> 0' : percent(from)) : count(from)}</li>
+        <li key={from}>
+          <i className={`shade-${i + 1}`} />
+          {measure === 'share' ? (i === 0 ? '> 0' : percent(from)) : count(from)}
+        </li>
       ))}
     </ol>
   )

@@ -8,7 +8,9 @@ export function Nodes({ nodes, current }: { nodes: Node[]; current: number }) {
   const now = useNow()
   return (
     <Panel title={words.overview.nodesTitle}>
-      {nodes.length === 0 ? <p className="soft">{words.overview.noNode}</p> : (
+      {nodes.length === 0 ? (
+        <p className="soft">{words.overview.noNode}</p>
+      ) : (
         <div className="scroll">
           <table className="cards">
             <thead>
@@ -24,18 +26,31 @@ export function Nodes({ nodes, current }: { nodes: Node[]; current: number }) {
             <tbody>
               {nodes.map((n) => (
                 <tr key={n.name}>
-                  <th scope="row">{n.name} {n.gone && <span className="tag drop">{words.overview.gone}</span>}</th>
+                  <th scope="row">
+                    {n.name} {n.gone && <span className="tag drop">{words.overview.gone}</span>}
+                  </th>
                   <td data-label={words.overview.role}>{n.role}</td>
                   <td data-label={words.overview.mode} className="wide">
-                    <span className={`tag ${n.mode === 'off' ? 'drop' : n.mode === 'user' ? 'warn' : 'good'}`}>{n.mode}</span>{' '}
+                    <span className={`tag ${n.mode === 'off' ? 'drop' : n.mode === 'user' ? 'warn' : 'good'}`}>
+                      {n.mode}
+                    </span>{' '}
                     <span className="soft">{n.reason || words.modes[n.mode]}</span>
                   </td>
                   <td data-label={words.overview.policy} className="number">
                     {n.policy_version === 0 ? words.explain.builtIn : full(n.policy_version)}
-                    {n.policy_version !== current && !n.gone && <> <span className="tag warn">{words.overview.behind}</span></>}
+                    {n.policy_version !== current && !n.gone && (
+                      <>
+                        {' '}
+                        <span className="tag warn">{words.overview.behind}</span>
+                      </>
+                    )}
                   </td>
-                  <td data-label={words.overview.table}>{n.table_version || <span className="tag warn">{words.overview.noTable}</span>}</td>
-                  <td data-label={words.overview.seen} className="shut"><Moment at={n.last_seen} now={now} /></td>
+                  <td data-label={words.overview.table}>
+                    {n.table_version || <span className="tag warn">{words.overview.noTable}</span>}
+                  </td>
+                  <td data-label={words.overview.seen} className="shut">
+                    <Moment at={n.last_seen} now={now} />
+                  </td>
                 </tr>
               ))}
             </tbody>

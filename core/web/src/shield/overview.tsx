@@ -29,7 +29,9 @@ export function OverviewPage() {
     <>
       <div className="head">
         <h1>{words.overview.title}</h1>
-        <span className={`stream ${live.state}`} role="status">{words.stream[live.state]}</span>
+        <span className={`stream ${live.state}`} role="status">
+          {words.stream[live.state]}
+        </span>
       </div>
       {unclassified > 0 && <Notice look="bad">{words.overview.unclassified(full(unclassified))}</Notice>}
       <Tiles live={live} sums={sums} stats={stats} />
@@ -37,9 +39,21 @@ export function OverviewPage() {
         title={words.overview.map}
         side={
           <>
-            {only && <Button look="small" onClick={() => setOnly(undefined)}>{words.overview.of(country(only))} ✕</Button>}
-            <Choice label={words.overview.show} value={measure} on={setMeasure}
-              of={[['dropped', words.overview.dropped], ['passed', words.overview.passed], ['share', words.overview.share]]} />
+            {only && (
+              <Button look="small" onClick={() => setOnly(undefined)}>
+                {words.overview.of(country(only))} ✕
+              </Button>
+            )}
+            <Choice
+              label={words.overview.show}
+              value={measure}
+              on={setMeasure}
+              of={[
+                ['dropped', words.overview.dropped],
+                ['passed', words.overview.passed],
+                ['share', words.overview.share],
+              ]}
+            />
           </>
         }
       >

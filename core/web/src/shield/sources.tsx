@@ -15,7 +15,9 @@ export function Sources({ sources, only }: { sources: Source[]; only: string | u
     .slice(0, shown)
   return (
     <Panel title={words.overview.sources} side={only && <span className="tag">{country(only)}</span>}>
-      {rows.length === 0 ? <p className="soft">{words.overview.sourcesNone}</p> : (
+      {rows.length === 0 ? (
+        <p className="soft">{words.overview.sourcesNone}</p>
+      ) : (
         <>
           <div className="scroll">
             <table className="cards">
@@ -25,19 +27,31 @@ export function Sources({ sources, only }: { sources: Source[]; only: string | u
                   <th scope="col">{words.common.country}</th>
                   <th scope="col">{words.common.class}</th>
                   <th scope="col">{words.common.verdict}</th>
-                  <th scope="col" className="right">{words.common.packets}</th>
+                  <th scope="col" className="right">
+                    {words.common.packets}
+                  </th>
                 </tr>
               </thead>
               <tbody>
                 {rows.map((s) => (
                   <tr key={`${s.address} ${s.service} ${s.verdict}`}>
                     <th scope="row">
-                      <Link className="mono" href={`/shield/explain?${new URLSearchParams({ address: s.address, service: s.service })}`} title={words.overview.explain(s.address)}>{s.address}</Link>
+                      <Link
+                        className="mono"
+                        href={`/shield/explain?${new URLSearchParams({ address: s.address, service: s.service })}`}
+                        title={words.overview.explain(s.address)}
+                      >
+                        {s.address}
+                      </Link>
                     </th>
                     <td data-label={words.common.country}>{country(s.country)}</td>
                     <td data-label={words.common.class}>{words.classes[s.class] ?? s.class}</td>
-                    <td data-label={words.common.verdict}><span className={`tag ${wayOf(s.verdict)}`}>{words.verdicts[s.verdict] ?? s.verdict}</span></td>
-                    <td data-label={words.common.packets} className="right">{count(s.packets)}</td>
+                    <td data-label={words.common.verdict}>
+                      <span className={`tag ${wayOf(s.verdict)}`}>{words.verdicts[s.verdict] ?? s.verdict}</span>
+                    </td>
+                    <td data-label={words.common.packets} className="right">
+                      {count(s.packets)}
+                    </td>
                   </tr>
                 ))}
               </tbody>

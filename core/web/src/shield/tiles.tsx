@@ -18,21 +18,36 @@ export function Tiles({ live, sums, stats }: { live: Live; sums: Map<string, Sum
       {(['passed', 'dropped'] as const).map((key) => (
         <section key={key} className={`panel tile ${key}`} aria-label={words.overview[key]}>
           <h2>{words.overview[key]}</h2>
-          <p><b className="number" data-figure={`${key}-rate`}>{known ? text.rate(rates[key]) : '–'}</b> <span className="soft">{words.overview.perSecond}</span></p>
-          <p className="soft number" data-figure={key} data-value={all[key]}>{words.overview.totals(text.count(all[key]))}</p>
+          <p>
+            <b className="number" data-figure={`${key}-rate`}>
+              {known ? text.rate(rates[key]) : '–'}
+            </b>{' '}
+            <span className="soft">{words.overview.perSecond}</span>
+          </p>
+          <p className="soft number" data-figure={key} data-value={all[key]}>
+            {words.overview.totals(text.count(all[key]))}
+          </p>
           <Chart points={live.chart.map((p) => p[key])} top={top} />
         </section>
       ))}
       <section className="panel tile" aria-label={words.overview.share}>
         <h2>{words.overview.share}</h2>
-        <p><b className="number">{known ? text.percent(share(all)) : '–'}</b></p>
+        <p>
+          <b className="number">{known ? text.percent(share(all)) : '–'}</b>
+        </p>
         <p className="soft">{words.overview.ofAll}</p>
       </section>
       <section className="panel tile" aria-label={words.overview.nodes}>
         <h2>{words.overview.nodes}</h2>
-        <p><b className="number">{known ? text.full(alive.length) : '–'}</b></p>
-        <p className="soft">{alive.length === 0 && known ? words.overview.noNode : [...new Set(alive.map((n) => n.mode))].join(', ')}</p>
-        <p><Link href="/shield/bans">{words.bans.count(text.full(stats.bans))}</Link></p>
+        <p>
+          <b className="number">{known ? text.full(alive.length) : '–'}</b>
+        </p>
+        <p className="soft">
+          {alive.length === 0 && known ? words.overview.noNode : [...new Set(alive.map((n) => n.mode))].join(', ')}
+        </p>
+        <p>
+          <Link href="/shield/bans">{words.bans.count(text.full(stats.bans))}</Link>
+        </p>
       </section>
     </div>
   )

@@ -18,8 +18,12 @@ export function Verdicts({ events, only }: { events: Stats[]; only: string | und
         <thead>
           <tr>
             <th scope="col">{words.common.verdict}</th>
-            <th scope="col" className="right">{words.common.packets}</th>
-            <th scope="col" className="right">{words.common.rate}</th>
+            <th scope="col" className="right">
+              {words.common.packets}
+            </th>
+            <th scope="col" className="right">
+              {words.common.rate}
+            </th>
           </tr>
         </thead>
         <tbody>
@@ -28,9 +32,13 @@ export function Verdicts({ events, only }: { events: Stats[]; only: string | und
               <th scope="row" title={words.verdictHelp[verdict]}>
                 <span className={`way ${wayOf(verdict)}`} aria-hidden="true" />
                 {words.verdicts[verdict] ?? verdict}
-                {wayOf(verdict) !== 'aside' && <span className={`share-bar ${wayOf(verdict)}`} style={{ width: `${(100 * packets) / most}%` }} />}
+                {wayOf(verdict) !== 'aside' && (
+                  <span className={`share-bar ${wayOf(verdict)}`} style={{ width: `${(100 * packets) / most}%` }} />
+                )}
               </th>
-              <td className="right" data-verdict={verdict} data-value={packets}>{text.count(packets)}</td>
+              <td className="right" data-verdict={verdict} data-value={packets}>
+                {text.count(packets)}
+              </td>
               <td className="right">{text.rate(per(verdict))}</td>
             </tr>
           ))}

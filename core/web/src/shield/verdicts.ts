@@ -1,7 +1,21 @@
 /** The verdicts in the order of shield/policy; those from `malformed` on drop. */
 export const verdicts = [
-  'unclassified', 'not_ours', 'passed', 'allowed', 'connection', 'leg', 'fragment',
-  'malformed', 'denied', 'banned', 'country_denied', 'no_leg', 'source_budget', 'neighbourhood', 'strangers', 'half_open',
+  'unclassified',
+  'not_ours',
+  'passed',
+  'allowed',
+  'connection',
+  'leg',
+  'fragment',
+  'malformed',
+  'denied',
+  'banned',
+  'country_denied',
+  'no_leg',
+  'source_budget',
+  'neighbourhood',
+  'strangers',
+  'half_open',
 ] as const
 
 const firstDrop = verdicts.indexOf('malformed')

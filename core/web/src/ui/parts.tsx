@@ -7,7 +7,17 @@ export function Button({ look = '', className = '', ...rest }: ComponentProps<'b
   return <button type="button" className={`button ${look} ${className}`} {...rest} />
 }
 
-export function Panel({ title, side, children, className = '' }: { title?: ReactNode; side?: ReactNode; children: ReactNode; className?: string }) {
+export function Panel({
+  title,
+  side,
+  children,
+  className = '',
+}: {
+  title?: ReactNode
+  side?: ReactNode
+  children: ReactNode
+  className?: string
+}) {
   const id = useId()
   return (
     <section className={`panel ${className}`} aria-labelledby={title ? id : undefined}>
@@ -28,7 +38,11 @@ interface FieldProps {
   fault?: string | undefined
   className?: string
   /** Gets what ties a control to its label, help and fault. */
-  children: (tie: { id: string; 'aria-describedby': string | undefined; 'aria-invalid': boolean | undefined }) => ReactNode
+  children: (tie: {
+    id: string
+    'aria-describedby': string | undefined
+    'aria-invalid': boolean | undefined
+  }) => ReactNode
 }
 
 export function Field({ label, help, fault, className = '', children }: FieldProps) {
@@ -38,14 +52,32 @@ export function Field({ label, help, fault, className = '', children }: FieldPro
     <div className={`field ${className}`}>
       <label htmlFor={id}>{label}</label>
       {children({ id, 'aria-describedby': told, 'aria-invalid': fault ? true : undefined })}
-      {help && <span className="help" id={`${id}-help`}>{help}</span>}
-      {fault && <span className="fault" id={`${id}-fault`}>{fault}</span>}
+      {help && (
+        <span className="help" id={`${id}-help`}>
+          {help}
+        </span>
+      )}
+      {fault && (
+        <span className="fault" id={`${id}-fault`}>
+          {fault}
+        </span>
+      )}
     </div>
   )
 }
 
 /** Choice is one of a few, all of them in sight. */
-export function Choice<T extends string>({ label, value, of, on }: { label: string; value: T; of: [T, string][]; on: (v: T) => void }) {
+export function Choice<T extends string>({
+  label,
+  value,
+  of,
+  on,
+}: {
+  label: string
+  value: T
+  of: [T, string][]
+  on: (v: T) => void
+}) {
   const name = useId()
   return (
     <fieldset className="choice" aria-label={label}>
@@ -60,7 +92,11 @@ export function Choice<T extends string>({ label, value, of, on }: { label: stri
 }
 
 export function Notice({ look = '', children }: { look?: '' | 'bad' | 'warn'; children: ReactNode }) {
-  return <div className={`notice ${look}`} role={look === 'bad' ? 'alert' : 'status'}>{children}</div>
+  return (
+    <div className={`notice ${look}`} role={look === 'bad' ? 'alert' : 'status'}>
+      {children}
+    </div>
+  )
 }
 
 /** Failure says what went wrong, with every fault the API named. */
@@ -73,11 +109,20 @@ export function Failure({ error, retry }: { error: Error; retry?: () => void }) 
       {faults.length > 0 && (
         <ul>
           {faults.map((f, i) => (
-            <li key={i}>{f.path && <code>{f.path}: </code>}{f.message}</li>
+            <li key={i}>
+              {f.path && <code>{f.path}: </code>}
+              {f.message}
+            </li>
           ))}
         </ul>
       )}
-      {retry && <div><Button look="small" onClick={retry}>{words.common.retry}</Button></div>}
+      {retry && (
+        <div>
+          <Button look="small" onClick={retry}>
+            {words.common.retry}
+          </Button>
+        </div>
+      )}
     </Notice>
   )
 }
@@ -88,13 +133,29 @@ export function Awaited<T>({ of, children }: { of: Loaded<T>; children: (data: T
   return (
     <>
       {of.error && <Failure error={of.error} retry={of.reload} />}
-      {of.data !== undefined ? children(of.data) : !of.error && <p className="soft" role="status">{words.common.loading}</p>}
+      {of.data !== undefined
+        ? children(of.data)
+        : !of.error && (
+            <p className="soft" role="status">
+              {words.common.loading}
+            </p>
+          )}
     </>
   )
 }
 
 /** Dialog is the browser's own modal dialog: it holds the focus and gives it back. */
-export function Dialog({ title, close, narrow, children }: { title: string; close: () => void; narrow?: boolean; children: ReactNode }) {
+export function Dialog({
+  title,
+  close,
+  narrow,
+  children,
+}: {
+  title: string
+  close: () => void
+  narrow?: boolean
+  children: ReactNode
+}) {
   const ref = useRef<HTMLDialogElement>(null)
   const id = useId()
   useEffect(() => {
@@ -107,10 +168,15 @@ export function Dialog({ title, close, narrow, children }: { title: string; clos
     }
   }, [])
   return (
-    <dialog ref={ref} aria-labelledby={id} className={narrow ? 'narrow' : ''} onCancel={(e) => {
-      e.preventDefault()
-      close()
-    }}>
+    <dialog
+      ref={ref}
+      aria-labelledby={id}
+      className={narrow ? 'narrow' : ''}
+      onCancel={(e) => {
+        e.preventDefault()
+        close()
+      }}
+    >
       <div className="dialog-body">
         <h2 id={id}>{title}</h2>
         {children}
@@ -122,5 +188,9 @@ export function Dialog({ title, close, narrow, children }: { title: string; clos
 /** Moment is a point in time, short, with the whole of it on hover. */
 export function Moment({ at, now }: { at: string; now?: number }) {
   const { date, ago } = useText()
-  return <time dateTime={at} title={date(at)}>{now === undefined ? date(at) : ago(at, now)}</time>
+  return (
+    <time dateTime={at} title={date(at)}>
+      {now === undefined ? date(at) : ago(at, now)}
+    </time>
+  )
 }
