@@ -77,6 +77,9 @@ func (s edgeShield) Admit(source netip.Addr, tcp bool) bool {
 	return s.guard.Admit(source, policy.SIP, tcp)
 }
 
+// Holds implements edge.Shield.
+func (s edgeShield) Holds(source netip.Addr) bool { return s.guard.Holds(source, policy.SIP) }
+
 // Country implements edge.Shield. An address that a table does not place is ZZ, so
 // that core can tell it from one for which there is no table.
 func (s edgeShield) Country(source netip.Addr) string {

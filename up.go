@@ -185,7 +185,7 @@ func (f *upFile) derive() {
 
 	f.Shield.State, f.Shield.Countries, f.Shield.Control = in("shield.json"), in(countriesFile), in("control.sock")
 	if up.Devices != "" {
-		f.Shield.Devices = strings.Split(up.Devices, ",")
+		f.Shield.Devices = strings.FieldsFunc(up.Devices, func(c rune) bool { return c == ',' || c == ' ' })
 	}
 	f.Core.HTTP, f.Core.Countries = up.HTTP, in(countriesFile)
 	if at, err := netip.ParseAddrPort(up.HTTP); err == nil { // else off, or a fault that core finds
@@ -237,6 +237,9 @@ func (f *upFile) Validate() error {
 	}
 	if at, err := netip.ParseAddrPort(f.Up.HTTP); err == nil && at.Port() == 0 {
 		fail("http: wants a port, since the shield must find it (flag --http)")
+	}
+	if at, err := netip.ParseAddrPort(f.Up.HTTP); f.Core.HTTP != f.Up.HTTP && err == nil && f.Shield.Core == urlOf(at) {
+		fail("core.http: say it outside of core, as http, so that the shield finds it too")
 	}
 	told := map[string]bool{} // the roles find the same faults again
 	if f.Up.SIP.Addr().IsUnspecified() && !f.Up.Advertise.IsValid() {

@@ -101,7 +101,7 @@ func (e *Edge) listen() (err error) {
 // will do, the one that UDP got may be another's for TCP; then it tries again.
 func (e *Edge) listenBoth() error {
 	for attempt := 0; ; attempt++ {
-		e.outside = transport.New(transport.Config{Log: e.log, Readers: udpReaders(), Admit: e.gate()}, outsideHandler{e})
+		e.outside = transport.New(transport.Config{Log: e.log, Readers: udpReaders(), Admit: e.gate(), Holds: e.hold()}, outsideHandler{e})
 		bound, err := e.outside.Listen(transport.UDP, e.cfg.SIP, nil)
 		if err != nil {
 			return explain("sip", err)

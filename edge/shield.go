@@ -13,6 +13,8 @@ import (
 type Shield interface {
 	// Admit judges a datagram, or with tcp a new connection, before it is read.
 	Admit(source netip.Addr, tcp bool) bool
+	// Holds judges what comes down a connection that was admitted.
+	Holds(source netip.Addr) bool
 	// Country is the code of the source's country, "" when it is not known.
 	Country(source netip.Addr) string
 	// Known tells of a source whose credentials core has accepted.
@@ -49,6 +51,16 @@ func (e *Edge) gate() func(netip.AddrPort, transport.Protocol) bool {
 	}
 	return func(source netip.AddrPort, p transport.Protocol) bool {
 		return e.shield.Admit(source.Addr().WithZone(""), p != transport.UDP)
+	}
+}
+
+// hold is the same for connections that are in.
+func (e *Edge) hold() func(netip.AddrPort, transport.Protocol) bool {
+	if e.shield == nil {
+		return nil
+	}
+	return func(source netip.AddrPort, _ transport.Protocol) bool {
+		return e.shield.Holds(source.Addr().WithZone(""))
 	}
 }
 

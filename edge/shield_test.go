@@ -36,6 +36,12 @@ func (r *recorder) Admit(a netip.Addr, tcp bool) bool {
 	return !r.refused
 }
 
+func (r *recorder) Holds(netip.Addr) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return !r.refused
+}
+
 func (r *recorder) Country(netip.Addr) string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -132,6 +138,21 @@ func TestWhoIsNotAdmittedReachesNobody(t *testing.T) {
 	defer l.guard.mu.Unlock()
 	if n := l.guard.asked; n["127.0.0.1 false"] != 2 || n["127.0.0.1 true"] != 1 {
 		t.Errorf("the shield was asked %v", n)
+	}
+}
+
+// Who is refused while connected is not heard any more, nor answered.
+func TestAConnectionEndsWithTheLeaveToSpeak(t *testing.T) {
+	t.Parallel()
+	l := guarded(t, nil)
+	a := l.tcp("phone", nil)
+	l.register(a, "101")
+	l.guard.refuse(true)
+	a.send(l.request("OPTIONS", "sip:"+l.addr.TCP.String()))
+	l.eventually("the connection ends", func() bool { return l.metric("lindero_edge_live", "outside_connections") == 0 })
+	l.silent("phone", a.in)
+	if n := l.metric("lindero_edge_transport_total", "outside", "denied"); n != 1 {
+		t.Errorf("%v were counted", n)
 	}
 }
 

@@ -1,9 +1,12 @@
 package transport_test
 
 import (
+	"errors"
+	"net"
 	"net/netip"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/lindero/lindero/wire/sip/transport"
 )
@@ -51,9 +54,14 @@ func TestConnectionsOfWhoIsNotAdmittedAreClosed(t *testing.T) {
 	g := &gate{}
 	g.shut.Store(true)
 	s, in, addr := server(t, transport.TCP, transport.Config{Admit: g.admit})
-	if text := expectEnd(t, dial(t, addr)); text != "" {
-		t.Errorf("a refused connection read %q", text)
+	if c, err := net.DialTimeout("tcp", addr.String(), patience); err == nil { // else it was closed at once
+		t.Cleanup(func() { c.Close() })
+		c.SetDeadline(time.Now().Add(patience))
+		if text := expectEnd(t, c); text != "" {
+			t.Errorf("a refused connection read %q", text)
+		}
 	}
+	eventually(t, "it is counted", func() bool { return s.Stats().Denied == 1 })
 	g.shut.Store(false)
 	c := dial(t, addr)
 	write(t, c, options(1, ""))
@@ -63,5 +71,24 @@ func TestConnectionsOfWhoIsNotAdmittedAreClosed(t *testing.T) {
 	in.message(t)
 	if st := s.Stats(); st.Denied != 1 || st.Accepted != 1 || g.asked.Load() != 2 {
 		t.Errorf("asked %d times, counted %+v", g.asked.Load(), st)
+	}
+}
+
+func TestAConnectionThatMayNotGoOnEnds(t *testing.T) {
+	g := &gate{}
+	s, in, addr := server(t, transport.TCP, transport.Config{Holds: g.admit})
+	c := dial(t, addr)
+	write(t, c, options(1, ""))
+	in.message(t)
+	g.shut.Store(true)
+	write(t, c, "\r\n\r\n") // not even a ping is answered
+	if text := expectEnd(t, c); text != "" {
+		t.Errorf("read %q", text)
+	}
+	if end := in.end(t); !errors.Is(end.err, transport.ErrDenied) {
+		t.Errorf("it ended for %v", end.err)
+	}
+	if n := s.Stats().Denied; n != 1 {
+		t.Errorf("%d were counted", n)
 	}
 }

@@ -240,11 +240,18 @@ func (c *conn) filler(in *stream) func() error {
 	}
 }
 
+// ErrDenied ends a connection that Config.Holds refuses to go on.
+var ErrDenied = errors.New("transport: peer may not speak any more")
+
 // deliver gives the handler what is whole, and answers pings in their place
 // between the messages. What is left began no earlier than now, if anything was
 // whole.
 func (c *conn) deliver(in *stream, now int64) error {
 	s := c.stack
+	if s.cfg.Holds != nil && !c.dialed && !s.cfg.Holds(c.flow.Remote, c.flow.Protocol) {
+		s.count.denied.Add(1)
+		return ErrDenied
+	}
 	whole := false
 	for {
 		before := in.r

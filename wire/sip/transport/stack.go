@@ -37,6 +37,10 @@ type Config struct {
 	// everybody in. It is called for each before anything else is done for it, by
 	// the readers, so it may not wait. What it refuses is counted and not answered.
 	Admit func(source netip.AddrPort, p Protocol) bool
+
+	// Holds tells whether an accepted connection may go on; nil lets it. It is called
+	// whenever something was read, and may not wait either.
+	Holds func(source netip.AddrPort, p Protocol) bool
 }
 
 // withDefaults fills in what was left zero.

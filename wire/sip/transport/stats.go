@@ -14,7 +14,7 @@ type Stats struct {
 	STUN         uint64 // STUN binding requests on a SIP port, dropped
 	BadSource    uint64 // datagrams from port 0, which cannot be answered, dropped
 	ReceiveDrops uint64 // datagrams the kernel dropped because a socket's buffer was full
-	Denied       uint64 // datagrams and connections that Config.Admit refused
+	Denied       uint64 // datagrams and connections that Config.Admit refused or Config.Holds ended
 	ReadErrors   uint64 // failed reads of a UDP socket
 	SendErrors   uint64 // failed sends of a datagram
 
