@@ -111,7 +111,9 @@ func (t *Table) measure(entries []trie.Entry) {
 	})
 }
 
-// Country is the country of a; IPv4-mapped addresses count as IPv4.
+// Country is the country of a; IPv4-mapped addresses count as IPv4. Other IPv6 that
+// stands for IPv4 (6to4, Teredo) is Unknown, though databases alias it: what served
+// it was shut down long ago.
 func (t *Table) Country(a netip.Addr) Country {
 	if t == nil {
 		return Unknown
