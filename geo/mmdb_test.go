@@ -281,12 +281,12 @@ func TestAFileThatIsMuchLargerInsideEnds(t *testing.T) {
 func TestNoFilePanics(t *testing.T) {
 	good := mmdb(t, options(), map[string]record{"192.0.2.0/24": code("ES"), "2001:db8::/32": country("FR"), "2001:db8:1::/48": code("PT")})
 	for n := range good {
-		if _, err := geo.Open(write(t, good[:n])); err == nil {
+		if _, err := geo.Read(good[:n]); err == nil {
 			t.Fatalf("the first %d of %d bytes were taken", n, len(good))
 		}
 		broken := bytes.Clone(good)
 		broken[n] ^= 0xff
-		_, _ = geo.Open(write(t, broken)) // may be good or bad
+		_, _ = geo.Read(broken) // may be good or bad
 	}
 }
 
