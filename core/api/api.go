@@ -64,6 +64,7 @@ const (
 	maxHeader     = 16 << 10
 	maxConns      = 4096
 	countriesLook = 10 * time.Second
+	keepBans      = 200_000 // that are over
 )
 
 // New reads the tokens and what is in force, and opens the listener; Run serves. On
@@ -202,7 +203,7 @@ func (a *API) tick(ctx context.Context) {
 func (a *API) prune(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, requestLimit)
 	defer cancel()
-	if _, err := a.store.Platform().PruneBans(ctx); err != nil && !errors.Is(err, context.Canceled) {
+	if _, err := a.store.Platform().PruneBans(ctx, keepBans); err != nil && !errors.Is(err, context.Canceled) {
 		a.log.Error("forgetting old bans", "err", err)
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/lindero/lindero/shield/policy"
 )
 
 // A body is a request's body that is read by decode, so that every fault in it is
@@ -31,6 +33,10 @@ func (b body[T]) decode(f *faults) T { return b.decodeBy(decoder{f: f}) }
 func (b body[T]) lenient(f *faults) T { return b.decodeBy(decoder{f: f, lenient: true}) }
 
 func (b body[T]) decodeBy(d decoder) (v T) {
+	if d.lenient && json.Unmarshal(b.raw, &v) == nil {
+		return v
+	}
+	v = *new(T)
 	d.value("body", b.raw, reflect.ValueOf(&v).Elem())
 	return v
 }
@@ -49,6 +55,13 @@ func (d decoder) value(path string, raw json.RawMessage, v reflect.Value) {
 	into := v.Addr().Interface()
 	_, own := into.(json.Unmarshaler)
 	_, text := into.(encoding.TextUnmarshaler)
+	if document, ok := into.(*policy.Document); ok {
+		// A document can be long, and mostly nothing is wrong with it.
+		if policy.DecodeJSON(raw, document) == nil {
+			return
+		}
+		*document = policy.Document{}
+	}
 	switch {
 	case own || text:
 		d.leaf(path, raw, v)

@@ -261,7 +261,7 @@ func (a *API) policyRoutes(h huma.API) {
 	route(a, h, huma.Operation{OperationID: "put-policy", Method: http.MethodPut, Path: path, Tags: tags, MaxBodyBytes: documentBody,
 		Summary: "Put a policy into force", Description: "Answered when every node that waits has been told. With base_version or If-Match, refused when somebody else was faster (409 or 412)."}, Operator, a.policyPut)
 	route(a, h, huma.Operation{OperationID: "list-policy-versions", Method: http.MethodGet, Path: path + "/versions", Tags: tags,
-		Summary: "Versions there were, newest first"}, Operator, a.policyVersions)
+		Summary: "Versions there were, newest first", Description: "With their documents; where those are very long the list ends before its limit."}, Operator, a.policyVersions)
 	route(a, h, huma.Operation{OperationID: "get-policy-version", Method: http.MethodGet, Path: path + "/versions/{n}", Tags: tags,
 		Summary: "One version"}, Operator, a.policyVersion)
 	route(a, h, huma.Operation{OperationID: "rollback-policy", Method: http.MethodPost, Path: path + "/rollback", Tags: tags, MaxBodyBytes: smallBody,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -25,21 +26,24 @@ func orNull(j json.RawMessage) string {
 	return clean(string(j))
 }
 
-// Audits are the last changes, newest first, at most limit; before 0, or those
-// with an id below it.
+// Audits are the last changes, newest first, at most limit and MaxListBytes; before
+// 0, or those with an id below it.
 func (p *Platform) Audits(ctx context.Context, before int64, limit int) ([]tenancy.Audit, error) {
 	var all []tenancy.Audit
+	var size ration
 	err := p.s.read.rows(ctx, func(r *sql.Rows) error {
 		var a tenancy.Audit
 		var made int64
 		var before, after string
-		err := r.Scan(&a.ID, &made, &a.Who, &a.Action, &a.Object, &before, &after)
+		if err := r.Scan(&a.ID, &made, &a.Who, &a.Action, &a.Object, &before, &after); err != nil {
+			return err
+		}
 		a.At, a.Before, a.After = time.UnixMicro(made), json.RawMessage(before), json.RawMessage(after)
 		all = append(all, a)
-		return err
+		return size.take(len(before) + len(after))
 	}, `SELECT id, made, who, action, object, before, after FROM audits
 		WHERE id < CAST($1 AS BIGINT) OR CAST($1 AS BIGINT) = 0 ORDER BY id DESC LIMIT $2`, before, limit)
-	if err != nil {
+	if err != nil && !errors.Is(err, errEnough) {
 		return nil, fmt.Errorf("store: audits: %w", err)
 	}
 	return all, nil

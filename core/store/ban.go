@@ -153,9 +153,14 @@ func (p *Platform) TakeBans(ctx context.Context, bans []tenancy.Ban) (taken int,
 	return taken, nil
 }
 
-// PruneBans forgets bans that have been over for 90 days, and says how many.
-func (p *Platform) PruneBans(ctx context.Context) (int64, error) {
-	n, err := p.s.write.exec(ctx, `DELETE FROM bans WHERE until < $1 OR lifted_at < $1`, time.Now().Add(-banHistory).UnixMicro())
+// PruneBans forgets bans that have been over for 90 days, and of those that are over
+// all but about the last keep: strangers earn bans as fast as they like. It says how
+// many it forgot.
+func (p *Platform) PruneBans(ctx context.Context, keep int64) (int64, error) {
+	now := time.Now()
+	n, err := p.s.write.exec(ctx, `DELETE FROM bans WHERE until < $1 OR lifted_at < $1
+		OR (until < $2 OR lifted_at IS NOT NULL) AND id <= (SELECT max(id) FROM bans) - CAST($3 AS BIGINT)`,
+		now.Add(-banHistory).UnixMicro(), now.UnixMicro(), keep)
 	if err != nil {
 		return 0, fmt.Errorf("store: prune bans: %w", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -99,15 +100,36 @@ func (p *Platform) Policy(ctx context.Context, n uint64) (tenancy.PolicyVersion,
 	return v, nil
 }
 
-// Policies are the last versions, newest first, at most limit.
+// MaxListBytes is about how much a list of documents carries: one that would be
+// longer ends before its limit.
+const MaxListBytes = 16 << 20
+
+// errEnough ends a query that has said enough.
+var errEnough = errors.New("store: enough")
+
+// A ration ends a list when it has grown long.
+type ration int
+
+func (r *ration) take(n int) error {
+	if *r += ration(n); *r >= MaxListBytes {
+		return errEnough
+	}
+	return nil
+}
+
+// Policies are the last versions, newest first, at most limit and MaxListBytes.
 func (p *Platform) Policies(ctx context.Context, limit int) ([]tenancy.PolicyVersion, error) {
 	var all []tenancy.PolicyVersion
+	var size ration
 	err := p.s.read.rows(ctx, func(r *sql.Rows) error {
 		v, err := scanPolicy(r.Scan)
+		if err != nil {
+			return err
+		}
 		all = append(all, v)
-		return err
+		return size.take(len(v.Document))
 	}, policySelect+` ORDER BY number DESC LIMIT $1`, limit)
-	if err != nil {
+	if err != nil && !errors.Is(err, errEnough) {
 		return nil, fmt.Errorf("store: policies: %w", err)
 	}
 	return all, nil

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -12,6 +13,29 @@ import (
 	"github.com/lindero/lindero/core/store"
 	"github.com/lindero/lindero/core/tenancy"
 )
+
+// testLongLists asks for more than one answer should carry.
+func testLongLists(t *testing.T, s *store.Store) {
+	ctx, p := t.Context(), s.Platform()
+	long := `{"a":"` + strings.Repeat("x", store.MaxListBytes/4) + `"}`
+	for range 6 {
+		_, err := p.PutPolicy(ctx, version(long, "ana"), "policy.put", nil)
+		ok(t, err)
+	}
+	versions, err := p.Policies(ctx, 100)
+	ok(t, err)
+	if len(versions) < 3 || len(versions) > 5 || versions[0].Number != 6 {
+		t.Errorf("%d versions, the first is %d", len(versions), versions[0].Number)
+	}
+	audits, err := p.Audits(ctx, 0, 100)
+	ok(t, err)
+	if len(audits) < 2 || len(audits) > 3 {
+		t.Errorf("%d audits", len(audits))
+	}
+	older, err := p.Audits(ctx, audits[len(audits)-1].ID, 1)
+	ok(t, err)
+	want(t, "the next page", len(older), 1)
+}
 
 func version(document, author string) tenancy.PolicyVersion {
 	return tenancy.PolicyVersion{Document: json.RawMessage(document), Author: author, Note: "why"}
@@ -198,12 +222,33 @@ func testBansArePruned(t *testing.T, s *store.Store) {
 	ok(t, err)
 	_, err = p.Ban(ctx, ban("192.0.2.2/32", "ana", -89*24*time.Hour))
 	ok(t, err)
-	n, err := p.PruneBans(ctx)
+	n, err := p.PruneBans(ctx, 100)
 	ok(t, err)
 	want(t, "forgotten", n, int64(1))
 	left, err := p.PastBans(ctx, 10)
 	ok(t, err)
 	want(t, "left", len(left), 1)
+
+	// Beyond so many only those in force are kept.
+	for range 10 {
+		_, err := p.Ban(ctx, ban("192.0.2.3/32", "ana", time.Hour))
+		ok(t, err)
+	}
+	first, err := p.Ban(ctx, ban("192.0.2.4/32", "ana", time.Hour))
+	ok(t, err)
+	for range 5 {
+		_, err := p.Ban(ctx, ban("192.0.2.5/32", "ana", time.Hour))
+		ok(t, err)
+	}
+	_, err = p.PruneBans(ctx, 3)
+	ok(t, err)
+	left, err = p.PastBans(ctx, 100)
+	ok(t, err)
+	want(t, "left of many", len(left), 5) // three of the last, and the two in force before them
+	in, _, err := p.Bans(ctx)
+	ok(t, err)
+	want(t, "in force", len(in), 3)
+	want(t, "the oldest of them", in[1], first)
 }
 
 func testAccess(t *testing.T, s *store.Store) {

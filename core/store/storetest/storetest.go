@@ -33,6 +33,7 @@ func Run(t *testing.T, fresh func(t *testing.T) (url string)) {
 		"a name asked before it exists is found": testAbsentThenMade,
 		"policies are added, never changed":      testPolicies,
 		"one of many changes of a policy wins":   testPoliciesAtOnce,
+		"lists of documents are bounded":         testLongLists,
 		"the ban list says who is banned now":    testBans,
 		"bans of nodes are kept once":            testNodeBans,
 		"bans are bounded":                       testBansAreBounded,
