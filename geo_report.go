@@ -37,7 +37,7 @@ func (f *geoFlags) inspect(out io.Writer, table *geo.Table) error {
 	if info.Description != "" {
 		line("description", "%s", strings.Join(strings.Fields(info.Description), " "))
 	}
-	line("licence", "%s", licenceHint(info))
+	line("licence", "%s", licenceOf(info))
 	line("built", "%s%s", info.Built.Format("2006-01-02 15:04 MST"), age(time.Since(info.Built)))
 	line("version", "%s", info.Version)
 	line("SHA-256", "%s", info.SHA256)
@@ -84,24 +84,6 @@ func sharesOf(table *geo.Table) (shares []countryShare, all geo.Size) {
 		return 0
 	})
 	return shares, all
-}
-
-// licenceHint says what the kind of database tells about its licence. The file
-// itself has no field for it, at best a word in its description.
-func licenceHint(info geo.Info) string {
-	kind := strings.ToLower(info.Type + " " + info.Description)
-	switch {
-	case strings.Contains(kind, "geolite2"):
-		return "MaxMind's GeoLite2 EULA: not to be given on, and to be kept fresh"
-	case strings.Contains(kind, "geoip2"):
-		return "MaxMind's commercial terms"
-	case strings.Contains(kind, "dbip"):
-		return "DB-IP: CC BY 4.0 with a link back when it is the Lite edition, else commercial"
-	case strings.Contains(kind, "ipinfo"):
-		return "IPinfo's terms; the Lite edition is CC BY-SA 4.0"
-	default:
-		return "the file names none; ask whoever made it"
-	}
 }
 
 // age says how old a database is when that matters: ranges change hands all the time.
