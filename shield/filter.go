@@ -25,6 +25,7 @@ type filter interface {
 	now() judge.Millis
 	put(judge.Key, judge.Source) error           // keeps the bucket of a source that is there
 	drop(judge.Key) error                        // of a source that is not there too
+	outdoes(judge.Key, judge.Source) bool        // another process gave the source more
 	sources(func(judge.Key, judge.Source)) error // of every device
 	width() int                                  // how many devices there are
 
@@ -62,5 +63,6 @@ func (nobody) sources(func(judge.Key, judge.Source)) error { return nil }
 func (nobody) counters() (*tallies, error)                 { return new(tallies), nil }
 func (nobody) samples(func(bpf.Sample)) error              { return nil }
 func (nobody) look(judge.Packet) ([]view, error)           { return nil, nil }
+func (nobody) outdoes(judge.Key, judge.Source) bool        { return false }
 func (nobody) width() int                                  { return 1 }
 func (nobody) close() error                                { return nil }

@@ -93,24 +93,34 @@ func (f *kernel) width() int { return len(f.devices) }
 
 func (f *kernel) put(k judge.Key, v judge.Source) error {
 	return f.each("writing a source", func(s *bpf.Shield) error {
-		if v.Class == policy.Known {
-			// Edge and relay may share a device, and only one of them saw the registration.
-			if was, err := s.Look(uint64(k), 0); err == nil && lessens(was, v) {
-				return nil
-			}
-		}
 		return s.PutSource(uint64(k), bpf.Source{Class: uint8(v.Class), Proven: v.Proven, Until: v.Until})
 	})
 }
 
-// lessens tells whether v would make less of a registered source.
-func lessens(was bpf.Surroundings, v judge.Source) bool {
-	s := was.Source
-	return s != nil && policy.Class(s.Class) == policy.Registered && s.Until > judge.Millis(was.Now).Seconds() && v.Class == policy.Known
-}
-
 func (f *kernel) drop(k judge.Key) error {
 	return f.each("forgetting a source", func(s *bpf.Shield) error { return s.DeleteSource(uint64(k)) })
+}
+
+// outdoes tells whether every device has a promotion of the source that is more
+// than v, and not only by the rounding of seconds: edge and relay may share them,
+// and only one saw the source register, or saw it do so again.
+func (f *kernel) outdoes(k judge.Key, v judge.Source) bool {
+	for _, d := range f.devices {
+		was, err := d.shield.Look(uint64(k), 0)
+		if err != nil || !better(was, v) {
+			return false
+		}
+	}
+	return true
+}
+
+func better(was bpf.Surroundings, v judge.Source) bool {
+	s := was.Source
+	if s == nil || policy.Class(s.Class) == policy.Ban || s.Until <= judge.Millis(was.Now).Seconds()+slack {
+		return false
+	}
+	class := policy.Class(s.Class)
+	return class > v.Class || class == v.Class && s.Until >= v.Until
 }
 
 func (f *kernel) sources(visit func(judge.Key, judge.Source)) error {

@@ -71,10 +71,15 @@ func (l *ledger) effective(k judge.Key, now moment) (judge.Source, bool) {
 	return judge.Source{Class: class, Until: now.second(until)}, true
 }
 
-// enforce writes what counts of a source into the filter.
+// enforce writes what counts of a source into the filter. It never makes a
+// promotion less that another process gave.
 func (l *ledger) enforce(k judge.Key, now moment) {
+	s, ok := l.effective(k, now)
+	if s.Class != policy.Ban && l.filter.outdoes(k, s) {
+		return
+	}
 	var err error
-	if s, ok := l.effective(k, now); ok {
+	if ok {
 		err = l.filter.put(k, s)
 	} else {
 		err = l.filter.drop(k)

@@ -34,6 +34,7 @@ func (o Offence) String() string {
 const (
 	maxStrikes  = 1 << 16        // sources whose offences are counted at once
 	maxRepeats  = 1 << 14        // sources whose bans are counted
+	maxTimes    = 32             // so often is a ban counted; it is a day long by then
 	longestBan  = 24 * time.Hour // of those the edge makes
 	repeatAfter = 24 * time.Hour // a ban that ended so long ago is forgotten
 	maxDetail   = 120            // bytes of a reason that a stranger may have chosen
@@ -121,7 +122,7 @@ func (d *docket) sentence(k judge.Key, first time.Duration, now time.Time) time.
 	if !ok {
 		evictFrom(d.repeats, maxRepeats)
 	}
-	d.repeats[k] = repeat{times: r.times + 1, ended: now.Add(long)}
+	d.repeats[k] = repeat{times: min(r.times+1, maxTimes), ended: now.Add(long)}
 	return long
 }
 

@@ -56,7 +56,7 @@ func (l *ledger) load(s state, now time.Time) (odd int) {
 	}
 	for _, r := range s.Repeats {
 		if k, _, err := one(r.Prefix); err == nil && r.Times > 0 && len(l.docket.repeats) < maxRepeats {
-			l.docket.repeats[k] = repeat{r.Times, r.Ended}
+			l.docket.repeats[k] = repeat{min(r.Times, maxTimes), r.Ended}
 		}
 	}
 	for _, x := range s.Sources {
@@ -134,10 +134,10 @@ func (l *ledger) reconcile(now time.Time) {
 	err := l.filter.sources(func(k judge.Key, s judge.Source) {
 		want, ok := l.effective(k, at)
 		switch {
-		case ok && alike(s, want):
-			right[k]++
 		case s.Until != 0 && s.Until <= at.clock.Seconds():
 			over = append(over, k)
+		case ok && enough(s, want):
+			right[k]++
 		}
 	})
 	if err != nil {
@@ -162,11 +162,17 @@ func (l *ledger) reconcile(now time.Time) {
 	}
 }
 
-// alike tells whether two sources say the same, but for the rounding of clocks.
-func alike(a, b judge.Source) bool {
-	const slack = 2 // seconds
-	apart := int64(a.Until) - int64(b.Until)
-	return a.Class == b.Class && a.Proven == b.Proven && -slack <= apart && apart <= slack
+// slack is by how many seconds two clocks may differ, of which one is rounded.
+const slack = 2
+
+// enough tells whether the filter's source says what the ledger wants, but for the
+// rounding of clocks; of a promotion it may say more.
+func enough(got, want judge.Source) bool {
+	apart := int64(got.Until) - int64(want.Until)
+	if want.Class == policy.Ban {
+		return got.Class == policy.Ban && got.Proven == want.Proven && -slack <= apart && apart <= slack
+	}
+	return got.Class != policy.Ban && (got.Class > want.Class || got.Class == want.Class && apart >= -slack)
 }
 
 // banMap sorts a list by source and leaves out what is over or is no ban.

@@ -123,3 +123,40 @@ func TestASaveThatFailsLeavesTheOldState(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Whatever the file holds, a guard starts, and what it holds in the end it can
+// write and read again.
+func FuzzState(f *testing.F) {
+	f.Add([]byte(`{"format":1,"bans":[{"prefix":"203.0.113.9/32","since":"2026-01-02T03:04:05Z","until":"2999-01-02T03:04:05Z","origin":1}],
+		"core":[{"prefix":"2001:db8::/64","until":"2999-01-02T03:04:05Z"}],"lifted":[{"prefix":"2001:db8::/64"}],
+		"repeats":[{"prefix":"203.0.113.9/32","times":9223372036854775807,"ended":"2999-01-02T03:04:05Z"}],
+		"sources":[{"p":"192.0.2.1/32","k":9999999999,"r":9999999999},{"p":"192.0.2.0/24","k":1}]}`))
+	f.Add([]byte(`{"format":1,"policy":{"version":7,"document":{"deny":[{"prefix":"203.0.113.0/24"}]}}}`))
+	dir := f.TempDir()
+	f.Fuzz(func(t *testing.T, text []byte) {
+		path := filepath.Join(dir, "state.json")
+		if err := os.WriteFile(path, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		now := time.Now()
+		s, first, err := loadState(path, now, quiet())
+		if err != nil || first.compiled == nil {
+			t.Fatalf("no policy: %v", err)
+		}
+		l := newLedger(newUser(), "edge-1", quiet())
+		l.load(s, now)
+		if err := l.adopt(now); err != nil {
+			t.Fatal(err)
+		}
+		accuse(l, "203.0.113.9", Scanner, true, 1)
+		next := state{Format: stateFormat, Policy: &first.version}
+		l.save(&next, now)
+		if err := next.write(path); err != nil {
+			t.Fatal(err)
+		}
+		again, _, err := loadState(path, now, quiet())
+		if err != nil || len(again.Bans) != len(next.Bans) || len(again.Sources) != len(next.Sources) || again.Policy == nil {
+			t.Fatalf("what was written reads as %+v, %v", again, err)
+		}
+	})
+}

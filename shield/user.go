@@ -81,12 +81,13 @@ func (u *user) samples(visit func(bpf.Sample)) error {
 	return nil
 }
 
-func (u *user) setPolicy(c *policy.Compiled) error { u.engine.SetPolicy(c); return nil }
-func (u *user) setCountries(t *geo.Table) error    { u.engine.SetTable(t); return nil }
-func (u *user) setServices([]Port) error           { return nil }
-func (u *user) setLeg(uint16, bool)                {}
-func (u *user) width() int                         { return 1 }
-func (u *user) close() error                       { return nil }
+func (u *user) setPolicy(c *policy.Compiled) error   { u.engine.SetPolicy(c); return nil }
+func (u *user) setCountries(t *geo.Table) error      { u.engine.SetTable(t); return nil }
+func (u *user) setServices([]Port) error             { return nil }
+func (u *user) setLeg(uint16, bool)                  {}
+func (u *user) outdoes(judge.Key, judge.Source) bool { return false }
+func (u *user) width() int                           { return 1 }
+func (u *user) close() error                         { return nil }
 
 func (u *user) put(k judge.Key, s judge.Source) error { return u.engine.PutSource(k, s) }
 func (u *user) drop(k judge.Key) error                { u.engine.DeleteSource(k); return nil }
