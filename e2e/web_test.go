@@ -231,6 +231,8 @@ func (p *portal) putsAPolicy(t *testing.T) {
 	p.until("the document has it", func() bool {
 		return strings.Contains(p.eval(`document.querySelector("textarea").value`), `"deny": ["ES"]`)
 	})
+	p.open("Bans")
+	p.open("Policy") // what was begun is still there
 	p.press("main", "Dry run")
 	p.shows("[data-figure=summary]", "would drop 1 source")
 	p.shows(".dry-run", "registered")

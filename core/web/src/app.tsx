@@ -44,6 +44,7 @@ function Portal() {
   useEffect(() => {
     if (shown.current === path) return
     shown.current = path
+    document.querySelector('.sections [aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'nearest' })
     main.current?.focus() // whoever listens instead of looking hears that the page is another
     scrollTo(0, 0)
   }, [path])

@@ -31,7 +31,7 @@ export function AuthProvider({ children }: { children: ReactNode }) {
   const [refused, setRefused] = useState(false)
   const auth = useMemo<Auth>(() => {
     const leave = (because: boolean) => {
-      sessionStorage.removeItem(place)
+      sessionStorage.clear() // a draft of the policy is in there too
       setToken('')
       setRefused(because)
     }

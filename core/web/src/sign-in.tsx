@@ -1,4 +1,4 @@
-import { useState, type FormEvent } from 'react'
+import { useEffect, useState, type FormEvent } from 'react'
 import { useAuth } from './auth'
 import { useText } from './i18n/text'
 import { Settings } from './settings'
@@ -8,6 +8,9 @@ export function SignIn() {
   const { words } = useText()
   const { signIn, refused } = useAuth()
   const [token, setToken] = useState('')
+  useEffect(() => {
+    document.title = `${words.signIn.title} · Lindero`
+  }, [words])
   const submit = (e: FormEvent) => {
     e.preventDefault()
     if (token.trim()) signIn(token.trim())

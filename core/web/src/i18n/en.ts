@@ -2,7 +2,6 @@
 export const en = {
   language: 'English',
   app: {
-    section: 'Shield',
     skip: 'Skip to content',
     signOut: 'Sign out',
     menu: 'Sections',
@@ -17,7 +16,6 @@ export const en = {
     retry: 'Try again',
     cancel: 'Cancel',
     close: 'Close',
-    none: 'None',
     loading: 'Loading…',
     country: 'Country',
     verdict: 'Verdict',
@@ -35,7 +33,6 @@ export const en = {
     version: 'Version',
     unknownCountry: 'Unknown country',
     never: 'never',
-    clear: 'Clear',
     add: 'Add',
     remove: (what: string) => `Remove ${what}`,
     failed: 'That did not work',
@@ -63,7 +60,6 @@ export const en = {
     mapHelp: 'Arrow keys move between countries, Enter filters.',
     show: 'Show',
     of: (country: string) => `Only ${country}`,
-    all: 'All countries',
     noData: 'No packets',
     detail: (country: string, passed: string, dropped: string, share: string) =>
       `${country}: ${passed} passed, ${dropped} dropped (${share})`,
@@ -156,7 +152,6 @@ export const en = {
     reasonHelp: 'A phrase for whoever looks at this next.',
     for: 'For',
     ban: 'Ban',
-    over: 'over',
     hours: { '10m': '10 minutes', '1h': '1 hour', '24h': '1 day', '168h': '1 week', '720h': '30 days' } as Record<
       string,
       string
@@ -181,7 +176,6 @@ export const en = {
     mode: 'Judged',
     builtIn: 'built in',
     nothing: 'Nothing short of another policy.',
-    agree: (n: string) => `${n} nodes agree`,
   },
   services: { sip: 'SIP', web: 'Web', media: 'Media' } as Record<string, string>,
   policy: {
@@ -223,8 +217,6 @@ export const en = {
     registered: 'Registered terminals that would be dropped',
     byCountry: 'Sources dropped, by country',
     againByCountry: 'Sources that would pass again, by country',
-    sources: 'Sources',
-    ofRegistered: 'Registered',
     user: 'User',
     terminal: 'Terminal',
     company: 'Company',
@@ -238,9 +230,7 @@ export const en = {
     confirm: 'Put into force',
     confirmDrop: (n: string) => `Put into force and drop ${n} registered`,
     saved: (v: string) => `Version ${v} is in force.`,
-    conflict:
-      'Somebody else has put a version into force meanwhile. Your text is kept; load the current version to compare.',
-    loadCurrent: 'Load the current version',
+    conflict: 'Somebody else put a version into force meanwhile. What your text changes in that one is shown now.',
     versions: 'Versions',
     made: 'Made',
     author: 'By',

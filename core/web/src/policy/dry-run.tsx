@@ -8,11 +8,11 @@ export function Outlook({ of }: { of: DryRun }) {
   const { words } = useText()
   return (
     <>
-      <div>
+      <div className="part">
         <h3>{words.policy.changes}</h3>
         <Changes changes={of.changes} />
       </div>
-      <div>
+      <div className="part">
         <h3>{words.policy.result}</h3>
         <Result of={of} />
       </div>
@@ -29,6 +29,7 @@ export function Result({ of: r }: { of: DryRun }) {
       <Notice look={registered.length > 0 ? 'bad' : r.would_drop > 0 ? 'warn' : ''}>
         <strong data-figure="summary">{r.summary}</strong>
       </Notice>
+      <p className="soft">{words.policy.window(r.window)}</p>
       <dl className="facts wide">
         <div>
           <dt>{words.policy.checked}</dt>

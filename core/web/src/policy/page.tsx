@@ -6,6 +6,7 @@ import { useText } from '../i18n/text'
 import { asError, useLoad } from '../load'
 import { Awaited, Button, Failure, Moment, Notice, Panel } from '../ui/parts'
 import { read, write } from './document'
+import { keepDraft, readDraft } from './draft'
 import { Result } from './dry-run'
 import { Editor, withLines, type EditorHandle, type LineFault } from './editor'
 import { Picker } from './picker'
@@ -55,7 +56,8 @@ function Draft({ base, saved, reload }: { base: Version; saved: (v: Version) => 
   const { words } = useText()
   const client = useClient()
   const inForce = write(base.document)
-  const [text, setText] = useState(inForce)
+  const [text, setText] = useState(() => readDraft() ?? inForce)
+  const was = useRef(inForce)
   const [refused, setRefused] = useState<Fault[]>([])
   const [dryRun, setDryRun] = useState<DryRun>()
   const [error, setError] = useState<Error>()
@@ -75,8 +77,11 @@ function Draft({ base, saved, reload }: { base: Version; saved: (v: Version) => 
     setError(undefined)
   }
   useEffect(() => {
-    change(inForce)
-  }, [inForce])
+    // Another version came into force: what somebody is writing stays, on top of it.
+    if (was.current !== inForce && text === was.current) change(inForce)
+    was.current = inForce
+  }, [inForce, text])
+  useEffect(() => keepDraft(text === inForce ? undefined : text), [text, inForce])
 
   const refuse = (p: Problem) => {
     setReview(undefined)
@@ -114,13 +119,13 @@ function Draft({ base, saved, reload }: { base: Version; saved: (v: Version) => 
         {error && <Failure error={error} />}
         <div className="actions sticky">
           <span className="soft grow">{changed ? words.policy.changed : words.policy.unchanged}</span>
-          <Button disabled={!changed} onClick={() => (changed ? change(inForce) : reload())}>
+          <Button disabled={!changed} onClick={() => change(inForce)}>
             {words.policy.revert}
           </Button>
           <Button disabled={!document || trying} onClick={() => document && void tryIt(document)}>
             {trying ? words.policy.dryRunning : words.policy.dryRun}
           </Button>
-          <Button look="main" disabled={!document || !changed} onClick={() => setReview(document)}>
+          <Button look="main" disabled={!document || !changed || faults.length > 0} onClick={() => setReview(document)}>
             {words.policy.save}
           </Button>
         </div>
@@ -132,8 +137,10 @@ function Draft({ base, saved, reload }: { base: Version; saved: (v: Version) => 
           base={base}
           close={() => setReview(undefined)}
           refused={refuse}
+          overtaken={reload}
           saved={(v) => {
             setReview(undefined)
+            change(write(v.document))
             saved(v)
           }}
         />

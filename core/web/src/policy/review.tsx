@@ -12,12 +12,14 @@ interface Props {
   base: Version
   close: () => void
   saved: (v: Version) => void
+  /** Is told that another version came into force meanwhile. */
+  overtaken: () => void
   /** Gets what the API found wrong with the document; the editor shows it. */
   refused: (e: Problem) => void
 }
 
 /** Review shows what a document would change and do, and only then puts it into force. */
-export function Review({ document, base, close, saved, refused }: Props) {
+export function Review({ document, base, close, saved, refused, overtaken }: Props) {
   const { words, full } = useText()
   const client = useClient()
   const [note, setNote] = useState('')
@@ -31,7 +33,7 @@ export function Review({ document, base, close, saved, refused }: Props) {
         if (e instanceof Problem && e.status === 422) refused(e)
         throw e
       }
-    }, [client, document]),
+    }, [client, document, base]),
   )
   const dropped = outlook.data?.registered_dropped.length ?? 0
 
@@ -43,6 +45,7 @@ export function Review({ document, base, close, saved, refused }: Props) {
       saved(await client.put(document, note.trim(), base.version))
     } catch (failed) {
       if (failed instanceof Problem && failed.status === 422) return refused(failed)
+      if (failed instanceof Problem && failed.status === 409) overtaken()
       setError(asError(failed))
     }
     setBusy(false)
@@ -71,7 +74,7 @@ export function Review({ document, base, close, saved, refused }: Props) {
         </Field>
         <div className="actions">
           <Button onClick={close}>{words.common.cancel}</Button>
-          <Button type="submit" look={dropped > 0 ? 'danger' : 'main'} disabled={busy || !outlook.data}>
+          <Button type="submit" look={dropped > 0 ? 'danger' : 'main'} disabled={busy || outlook.busy || !outlook.data}>
             {dropped > 0 ? words.policy.confirmDrop(full(dropped)) : words.policy.confirm}
           </Button>
         </div>

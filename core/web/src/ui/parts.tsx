@@ -24,7 +24,7 @@ export function Panel({
       {title && (
         <div className="head">
           <h2 id={id}>{title}</h2>
-          {side}
+          {side && <div className="side">{side}</div>}
         </div>
       )}
       {children}
