@@ -65,9 +65,11 @@ func (f *shieldFlags) node() *caller {
 		unreachable: func(err error) error {
 			switch {
 			case errors.Is(err, fs.ErrNotExist):
-				return fmt.Errorf("no shield runs here: there is no %s\nlindero up makes it in its data directory (--data); for an edge or relay, --control names its socket", path)
+				return fmt.Errorf("no shield runs here: there is no %s\n"+
+					"lindero up makes it in its data directory (--data); for an edge or relay, --control names its socket;\n"+
+					"what an earlier one put into the kernel is in force all the same", path)
 			case errors.Is(err, syscall.ECONNREFUSED):
-				return fmt.Errorf("no shield runs here: nobody listens at %s, which an earlier process left\nwhat it put into the kernel is in force all the same", path)
+				return fmt.Errorf("no shield runs here: nobody listens at %s, which an earlier process left;\nwhat that put into the kernel is in force all the same", path)
 			case errors.Is(err, fs.ErrPermission):
 				return fmt.Errorf("%w; the socket is for its owner alone: run this as the same user, or as root", err)
 			}

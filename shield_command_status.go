@@ -156,7 +156,7 @@ func printExplanation(out io.Writer, e protocol.Explanation) error {
 	line("class", "%s", e.Class)
 	line("country", "%s", countryWords(e.Country))
 	if e.BudgetLeft != nil {
-		line("budget", "%.0f packets left, %s more each second", *e.BudgetLeft, thousands(int(e.BudgetRate)))
+		line("budget", "%s packets left, %s more each second", number(*e.BudgetLeft), thousands(int(e.BudgetRate)))
 	}
 	if e.BanEnds != nil {
 		line("ban", "%s, until %s: %s", left(*e.BanEnds), moment(*e.BanEnds), oneLine(e.BanReason))
