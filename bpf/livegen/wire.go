@@ -98,6 +98,18 @@ func (w *Wire) Command(name string, args ...string) *exec.Cmd {
 	return exec.Command("nsenter", append([]string{"--net=" + w.Far, name}, args...)...)
 }
 
+// Thread has the far device's packets taken in by a kernel thread of its own instead
+// of by whoever sends them, so that what they cost there can be told apart. It wants
+// an XDP program or GRO there first.
+func (w *Wire) Thread() error {
+	// ip netns exec shows the namespace's own /sys.
+	c := exec.Command("ip", "netns", "exec", w.far, "sh", "-c", "echo 1 >/sys/class/net/"+FarDevice+"/threaded")
+	if out, err := c.CombinedOutput(); err != nil {
+		return fmt.Errorf("livegen: a thread for %s: %w: %s", FarDevice, err, strings.TrimSpace(string(out)))
+	}
+	return nil
+}
+
 // Received is how many packets the far end's device has taken in, by its own count.
 func (w *Wire) Received() (n uint64, err error) {
 	err = in(w.Far, func() error {
