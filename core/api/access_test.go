@@ -3,10 +3,13 @@ package api_test
 import (
 	"encoding/json"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -254,6 +257,35 @@ func TestHostileRequests(t *testing.T) {
 	if strings.Contains(k.log.String(), "panic") {
 		t.Error(k.log)
 	}
+}
+
+// Whoever begins a request and does not end it is let go, with a token or without.
+func TestHalfRequests(t *testing.T) {
+	t.Parallel()
+	k := start(t)
+	var all sync.WaitGroup
+	for name, text := range map[string]string{
+		"half a header":             "GET / HTTP/1.1\r\nHost: x\r\nX-",
+		"half a body":               "PUT /api/v1/shield/policy HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + operatorToken + "\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{",
+		"half a body without token": "PUT /api/v1/shield/policy HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{",
+		"half a body for a page":    "GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{",
+		"half a body for nothing":   "POST /api/v1/nothing HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{",
+	} {
+		all.Go(func() {
+			conn, err := net.Dial("tcp", strings.TrimPrefix(k.url, "http://"))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer conn.Close()
+			_, errWrite := conn.Write([]byte(text))
+			errLimit := conn.SetReadDeadline(time.Now().Add(25 * time.Second))
+			if _, err := io.ReadAll(conn); err != nil || errWrite != nil || errLimit != nil {
+				t.Errorf("%s: not let go: %v", name, err)
+			}
+		})
+	}
+	all.Wait()
 }
 
 // A slow or hanging database is told as such, and soon.

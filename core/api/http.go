@@ -123,9 +123,11 @@ func (a *API) around(next http.Handler) http.Handler {
 		if strings.HasPrefix(r.URL.Path, "/api/") {
 			set("Cache-Control", "no-store")
 		}
-		// The server has no limit of its own, since Watch and stream take long.
+		// The server has no limits of its own, since Watch and stream take long. The
+		// one for reading also ends its wait for a body that nobody asked for.
 		c := &call{control: http.NewResponseController(w)}
 		c.patience(writeLimit)
+		_ = c.control.SetReadDeadline(time.Now().Add(bodyLimit))
 		r = r.WithContext(context.WithValue(r.Context(), callKey{}, c))
 		defer func() {
 			if v := recover(); v != nil {
