@@ -68,6 +68,22 @@ static __always_inline enum verdict exact(struct source *s, const struct budget 
 	return VERDICT_PASSED;
 }
 
+static __always_inline struct bucket *neighbourhood(struct buckets *b, const struct packet *p)
+{
+	__u64 around = p->high & (p->family == 4 ? ~255ULL : ~0xffffULL);
+
+	return &b->around[mix64(around ^ seed ^ AROUND_SALT) & (AROUNDS - 1)];
+}
+
+/* expect has the processor fetch what a stranger's budget is kept in, while the
+ * lookups that decide whether it is one wait for memory themselves: under a flood
+ * of random sources none of it is in a cache. */
+static __always_inline void expect(struct buckets *b, const struct packet *p)
+{
+	(void)READ_ONCE(b->cells[p->hash & (CELLS - 1)]);
+	(void)READ_ONCE(neighbourhood(b, p)->stamp);
+}
+
 /* A cell as it is found for a source. */
 struct cell {
 	__u64 *at;
@@ -78,7 +94,7 @@ struct cell {
 
 static __always_inline struct cell cell(struct buckets *b, const struct packet *p, const struct budget *g, __u32 now)
 {
-	__u64 h = mix64(p->high ^ seed), was;
+	__u64 h = p->hash, was;
 	__u32 burst = g->burst < CELL_BURST ? g->burst : CELL_BURST;
 	struct cell c = { .at = &b->cells[h & (CELLS - 1)], .tokens = burst * PACKET, .tag = h >> 52 };
 
@@ -109,13 +125,6 @@ static __always_inline enum verdict listed(struct buckets *b, const struct packe
 	}
 	keep(&c, now, c.tokens - PACKET);
 	return VERDICT_PASSED;
-}
-
-static __always_inline struct bucket *neighbourhood(struct buckets *b, const struct packet *p)
-{
-	__u64 around = p->high & (p->family == 4 ? ~255ULL : ~0xffffULL);
-
-	return &b->around[mix64(around ^ seed ^ AROUND_SALT) & (AROUNDS - 1)];
 }
 
 /* stranger spends from three buckets at once. A flood from few networks drains its

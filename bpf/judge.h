@@ -40,27 +40,22 @@ static __always_inline struct policy *in_force(void)
 	return inner ? first(inner) : NULL;
 }
 
-/* remember finds what is known of exactly this source. A ban that could have been
- * forged holds for datagrams only: connections prove their address. */
-static __always_inline struct source *remember(struct packet *p, __u64 ms)
+/* holds tells whether what is known of exactly this source counts for the packet,
+ * and takes its class. A ban that could have been forged holds for datagrams only:
+ * connections prove their address. */
+static __always_inline bool holds(const struct source *s, struct packet *p, __u64 ms)
 {
-	__u64 key = p->high; /* a copy on the stack, so that the packet itself can stay in registers */
-	struct source *s = bpf_map_lookup_elem(&sources, &key);
-	__u8 class;
-	__u32 until;
+	__u32 until = READ_ONCE(s->until);
+	__u8 class = READ_ONCE(s->class);
 
-	if (!s)
-		return NULL;
-	until = READ_ONCE(s->until);
 	if (until && (__u64)until * 1000 <= ms)
-		return NULL;
-	class = READ_ONCE(s->class);
+		return false;
 	if (class == CLASS_UNKNOWN || class >= CLASSES)
-		return NULL;
+		return false;
 	if (class == CLASS_BAN && p->tcp && !s->proven)
-		return NULL;
+		return false;
 	p->class = class;
-	return s;
+	return true;
 }
 
 static __always_inline enum verdict budget(struct buckets *b, struct packet *p, struct source *s, const struct policy *y,
@@ -107,14 +102,12 @@ static __always_inline enum verdict open(struct buckets *b, struct packet *p, st
 }
 
 /* spend judges by what a source has used. */
-static __always_inline enum verdict spend(struct packet *p, struct source *s, const struct policy *y, __u32 now)
+static __always_inline enum verdict spend(struct buckets *b, struct packet *p, struct source *s, const struct policy *y,
+					  __u32 now)
 {
-	struct buckets *b = first(&buckets);
 	struct half_open *h;
 	__u32 count;
 
-	if (!b)
-		return VERDICT_UNCLASSIFIED;
 	if (!p->tcp)
 		return budget(b, p, s, y, now);
 	h = &b->half_open[mix64(p->high ^ seed ^ HALF_OPEN_SALT) & (HALF_OPENS - 1)];
@@ -126,20 +119,29 @@ static __always_inline enum verdict spend(struct packet *p, struct source *s, co
 	return VERDICT_CONNECTION;
 }
 
+/* The lookups stand before the questions that need them: they do not depend on each
+ * other, so the processor waits for them once. */
 static __always_inline enum verdict judge(struct packet *p)
 {
+	__u64 key = p->high; /* a copy on the stack, so that the packet itself can stay in registers */
+	__u64 ms = milliseconds();
+	struct buckets *b = first(&buckets);
 	const struct policy *y;
-	struct source *s = NULL;
+	struct source *s;
 	bool placed;
-	__u64 ms;
 
+	if (!b)
+		return VERDICT_UNCLASSIFIED;
 	if (p->service == SERVICE_RTP && !live(p->port))
 		return VERDICT_NO_LEG;
+	p->hash = mix64(key ^ seed);
+	if (p->service != SERVICE_RTP)
+		expect(b, p);
+	s = bpf_map_lookup_elem(&sources, &key);
 	placed = country(p);
 	y = in_force();
 	if (!y)
 		return VERDICT_UNCLASSIFIED;
-	ms = milliseconds();
 	switch (find(y->root4, y->root6, y->nodes, LIST_NODES - 1, 8, p) >> LIST_SHIFT) {
 	case LIST_ALLOW:
 		return VERDICT_ALLOWED;
@@ -147,15 +149,17 @@ static __always_inline enum verdict judge(struct packet *p)
 		return VERDICT_DENIED;
 	case LIST_CARRIER:
 		p->class = CLASS_CARRIER;
+		s = NULL;
 		break;
 	default:
-		s = remember(p, ms);
-		if (s && p->class == CLASS_BAN)
+		if (s && !holds(s, p, ms))
+			s = NULL;
+		if (p->class == CLASS_BAN)
 			return VERDICT_BANNED;
 		if (placed && y->deny[p->service][p->country / 64] >> (p->country % 64) & 1)
 			return VERDICT_COUNTRY_DENIED;
 	}
 	if (p->service == SERVICE_RTP)
 		return VERDICT_LEG;
-	return spend(p, s, y, ms);
+	return spend(b, p, s, y, ms);
 }

@@ -12,6 +12,7 @@
 struct packet {
 	__u64 high; /* the source: an IPv4 address as a number, or the upper half of an IPv6 address */
 	__u64 low;  /* the lower half of an IPv6 address */
+	__u64 hash; /* of the source's key, once the packet is judged */
 	__u16 port; /* ours */
 	__u8 family;
 	__u8 service;

@@ -1,29 +1,56 @@
 package bpf
 
-import "math/rand/v2"
+import (
+	"math/rand/v2"
+	"net/netip"
+)
 
 // A world is a made-up country table with the shape of a real one: as many
 // prefixes, as long, of as many countries. It is built as geo/trie builds it, but
 // for equal subtrees, which a made-up world has none of.
 type world struct {
+	bits         int // of the root tables
 	root4, root6 []uint32
 	nodes        [][16]uint32
 }
 
 func newWorld() *world {
-	w := &world{root4: make([]uint32, 1<<16), root6: make([]uint32, 1<<16)}
-	for i := range w.root4 {
-		w.root4[i], w.root6[i] = leaf, leaf
-	}
+	w := &world{bits: 16, root4: make([]uint32, 1<<16), root6: make([]uint32, 1<<16)}
+	fill(w.root4, nil)
+	fill(w.root6, nil)
 	return w
 }
 
-// put says a prefix of at least 16 bits is in a country; those put later win.
-func (w *world) put(root []uint32, top uint64, bits int, country uint8) {
-	at := &root[top>>48]
-	for done := 16; ; done += 4 {
+// newLists is an empty list trie.
+func newLists() *world {
+	w := &world{bits: 8, root4: make([]uint32, 1<<8), root6: make([]uint32, 1<<8)}
+	fill(w.root4, nil)
+	fill(w.root6, nil)
+	return w
+}
+
+// add says an IPv4 prefix, or an IPv6 one of up to 64 bits, has a value.
+func (w *world) add(prefix string, value uint32) {
+	p := netip.MustParsePrefix(prefix)
+	var top uint64
+	for i, b := range p.Addr().AsSlice() {
+		if i < 8 {
+			top |= uint64(b) << (56 - 8*i)
+		}
+	}
+	root := w.root6
+	if p.Addr().Is4() {
+		root = w.root4
+	}
+	w.put(root, top, p.Bits(), value)
+}
+
+// put is add for the upper bits of an address; prefixes that are put later win.
+func (w *world) put(root []uint32, top uint64, bits int, value uint32) {
+	at := &root[top>>(64-w.bits)]
+	for done := w.bits; ; done += 4 {
 		if bits <= done {
-			*at = leaf | uint32(country)
+			*at = leaf | value
 			return
 		}
 		if *at&leaf != 0 {
@@ -38,7 +65,7 @@ func (w *world) put(root []uint32, top uint64, bits int, country uint8) {
 		first := int(top << done >> 60)
 		if left := bits - done; left < 4 {
 			for i := range 1 << (4 - left) {
-				n[first+i] = leaf | uint32(country)
+				n[first+i] = leaf | value
 			}
 			return
 		}
@@ -47,14 +74,14 @@ func (w *world) put(root []uint32, top uint64, bits int, country uint8) {
 }
 
 // addresses is what the benchmark takes sources from, in network order.
-type addresses [1 << 20][2]uint32
+type addresses [1 << 15][2]uint32
 
 // populate makes the world of a database of some half a million prefixes, and
 // returns addresses of either family inside random ones of them.
 func populate() (_ *world, inside, inside6 *addresses) {
 	r := rand.New(rand.NewPCG(1, 2))
 	w, inside, inside6 := newWorld(), new(addresses), new(addresses)
-	country := func() uint8 { return uint8(1 + r.IntN(250)) }
+	country := func() uint32 { return uint32(1 + r.IntN(250)) }
 	var four, six []uint64
 	cut := func(root []uint32, block uint64, bits, length int) uint64 {
 		top := block | r.Uint64()>>bits
