@@ -87,10 +87,7 @@ func Compile(d Document, version uint64, now time.Time) (*Compiled, error) {
 		c.Deny[s] = c.Countries[s].denied()
 	}
 	if err := c.compileLists(d, now); err != nil {
-		return nil, fmt.Errorf("policy: lists: %w", err)
-	}
-	if n := len(c.Actions.Nodes); n > MaxListNodes {
-		return nil, Faults{{listsPath, fmt.Sprintf("take %d nodes of the kernel's table, which has %d; join neighbouring prefixes, or shorten IPv6 ones", n, MaxListNodes)}}
+		return nil, err
 	}
 	return c, nil
 }
@@ -109,19 +106,24 @@ func (c *Compiled) compileLists(d Document, now time.Time) error {
 					c.Until = *p.Expires
 				}
 			}
-			entries = append(entries, trie.Entry{Prefix: Plain(p.Prefix), Value: uint32(l.value) | uint32(len(c.Rules))})
+			entries = append(entries, trie.Entry{Prefix: Plain(p.Prefix), Value: uint32(l.value)})
 			c.Rules = append(c.Rules, Rule{l.name, p})
 		}
 	}
 	var err error
+	if c.Actions, err = trie.Build(8, entries); err != nil {
+		return fmt.Errorf("policy: lists: %w", err)
+	}
+	if n := len(c.Actions.Nodes); n > MaxListNodes {
+		return Faults{{listsPath, fmt.Sprintf("take %d nodes of the kernel's table, which has %d; join neighbouring prefixes, or shorten IPv6 ones", n, MaxListNodes)}}
+	}
+	for i := range entries {
+		entries[i].Value |= uint32(i + 1) // its rule
+	}
 	if c.Lists, err = trie.Build(8, entries); err != nil {
-		return err
+		return fmt.Errorf("policy: lists: %w", err)
 	}
-	for i, e := range entries {
-		entries[i].Value = uint32(ListValue(e.Value).Action())
-	}
-	c.Actions, err = trie.Build(8, entries)
-	return err
+	return nil
 }
 
 // Denies tells whether a country may not use a service.
