@@ -28,6 +28,7 @@ type instance struct {
 	sips    netip.AddrPort
 	metrics netip.AddrPort
 	demo    lab.Demo
+	nodes   int // that have a shield; 0: one, by itself
 }
 
 // unprivileged makes a command run as nobody when the test is root.

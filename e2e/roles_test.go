@@ -35,6 +35,7 @@ relays: [{id: relay-1, ng: %[6]s}]
 key_file: %[1]s/edge.key
 tls: {cert: %[1]s/tls.crt, key: %[1]s/tls.key}
 metrics: %[7]s
+shield: {state: %[1]s/edge-shield.json, core: "http://%[9]s", token_file: %[1]s/node.token, control: %[1]s/edge.sock}
 `
 	coreYAML = `
 role: core
@@ -43,7 +44,10 @@ database: sqlite:%[1]s/lindero.db
 media: 127.0.0.4
 media_ports: 29500-29599
 key_file: %[1]s/core.key
-http: off
+http: %[9]s
+tokens:
+- {name: anna, scope: operator, file: %[1]s/operator.token}
+- {name: nodes, scope: node, file: %[1]s/node.token}
 metrics: %[8]s
 `
 	relayYAML = `
@@ -54,6 +58,7 @@ external: 127.0.0.1
 internal: 127.0.0.4
 media_ports: 29100-29499
 metrics: off
+shield: {state: %[1]s/relay-shield.json, core: "http://%[9]s", token_file: %[1]s/node.token}
 `
 )
 
@@ -66,12 +71,14 @@ func deploy(t *testing.T) *deployment {
 	d.seed()
 	d.sip, d.sips = freePort(t, "127.0.0.1"), freePort(t, "127.0.0.1")
 	d.metrics = freePort(t, "127.0.0.1") // core's: it knows about calls
+	http := freePort(t, "127.0.0.3")
+	d.demo.API, d.nodes = "http://"+http.String(), 2
 	addresses := []any{
-		d.dir, d.sip, d.sips, freePort(t, "127.0.0.2"), freePort(t, "127.0.0.3"), freePort(t, "127.0.0.4"), freePort(t, "127.0.0.1"), d.metrics,
+		d.dir, d.sip, d.sips, freePort(t, "127.0.0.2"), freePort(t, "127.0.0.3"), freePort(t, "127.0.0.4"), freePort(t, "127.0.0.1"), d.metrics, http,
 	}
 	for role, text := range map[string]string{"edge": edgeYAML, "core": coreYAML, "relay": relayYAML} {
 		file := filepath.Join(d.dir, role+".yaml")
-		if err := os.WriteFile(file, fmt.Appendf(nil, text+"%[9]s", append(addresses, "")...), 0o644); err != nil {
+		if err := os.WriteFile(file, fmt.Appendf(nil, text+"%[10]s", append(addresses, "")...), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -94,8 +101,14 @@ func (d *deployment) seed() {
 
 func (d *deployment) start(role string) {
 	d.t.Helper()
+	d.begin(role).Await("msg=serving", 1, 20*time.Second)
+}
+
+// begin starts a role and does not wait until it is ready.
+func (d *deployment) begin(role string) *lab.Process {
+	d.t.Helper()
 	d.roles[role] = lab.Start(d.t, role, lindero(d.t, role, "--config", filepath.Join(d.dir, role+".yaml")))
-	d.roles[role].Await("msg=serving", 1, 20*time.Second)
+	return d.roles[role]
 }
 
 // crash kills a role as a power cut would.

@@ -1,98 +1,20 @@
 package e2e
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
-	"io"
 	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/maxmind/mmdbwriter"
-	"github.com/maxmind/mmdbwriter/mmdbtype"
-
 	"github.com/lindero/lindero/e2e/lab"
 	"github.com/lindero/lindero/phone"
-	"github.com/lindero/lindero/shield/protocol"
 )
-
-// api asks core's HTTP as the operator. in and out may be nil. It returns the
-// status and decodes what is no error into out.
-func (i *instance) api(t *testing.T, method, path string, in, out any) int {
-	t.Helper()
-	var body io.Reader
-	if in != nil {
-		text, err := json.Marshal(in)
-		if err != nil {
-			t.Fatal(err)
-		}
-		body = bytes.NewReader(text)
-	}
-	token, err := os.ReadFile(i.demo.Operator)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, method, i.demo.API+path, body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
-	req.Header.Set("Content-Type", "application/json")
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if resp.StatusCode >= 300 {
-		t.Logf("%s %s: %s\n%s", method, path, resp.Status, text)
-	} else if out != nil {
-		if err := json.Unmarshal(text, out); err != nil {
-			t.Fatalf("%s %s: %v\n%s", method, path, err, text)
-		}
-	}
-	return resp.StatusCode
-}
-
-// object is JSON in a test.
-type object = map[string]any
-
-// enforce puts a policy into force and waits until the shield has it.
-func (i *instance) enforce(t *testing.T, document object) {
-	t.Helper()
-	var v struct {
-		Version uint64 `json:"version"`
-	}
-	if code := i.api(t, "PUT", "/api/v1/shield/policy", object{"document": document, "note": "a test"}, &v); code != 200 {
-		t.Fatalf("the policy was answered by %d", code)
-	}
-	if !eventually(patience, func() bool { return i.explain(t, "192.0.2.1").PolicyVersion == v.Version }) {
-		t.Fatalf("version %d is not in force", v.Version)
-	}
-}
-
-// explain asks what would become of an address's next datagram.
-func (i *instance) explain(t *testing.T, address string) protocol.Explanation {
-	t.Helper()
-	var all []protocol.Explanation
-	if code := i.api(t, "GET", "/api/v1/shield/explain?service=sip&address="+url.QueryEscape(address), nil, &all); code != 200 || len(all) != 1 {
-		t.Fatalf("explain: %d, %+v", code, all)
-	}
-	return all[0]
-}
 
 // at makes a phone that sends from an address.
 func at(address string) func(*phone.Config) {
@@ -111,33 +33,6 @@ func (h *handset) heard() bool {
 	defer cancel()
 	err := h.Register(ctx, 5*time.Minute)
 	return err == nil
-}
-
-// countries writes a country database in which addresses of loopback stand for
-// those of countries.
-func countries(t *testing.T, dir string, prefixes map[string]string) {
-	t.Helper()
-	tree, err := mmdbwriter.New(mmdbwriter.Options{DatabaseType: "Test-Country", IncludeReservedNetworks: true, RecordSize: 24, IPVersion: 6})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for prefix, code := range prefixes {
-		_, network, err := net.ParseCIDR(prefix)
-		if err == nil {
-			err = tree.Insert(network, mmdbtype.Map{"country": mmdbtype.Map{"iso_code": mmdbtype.String(code)}})
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	f, err := os.Create(filepath.Join(dir, "countries.mmdb"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = tree.WriteTo(f)
-	if err = errors.Join(err, f.Chmod(0o644), f.Close()); err != nil {
-		t.Fatal(err)
-	}
 }
 
 // Without privileges the listeners enforce what the kernel would: a country and a
@@ -256,27 +151,6 @@ func TestGuessingPasswordsEndsInABan(t *testing.T) {
 	}
 }
 
-// banned waits for a ban to be listed.
-func (i *instance) banned(t *testing.T, prefix string) (found protocol.Ban) {
-	t.Helper()
-	if !eventually(patience, func() bool {
-		var all []protocol.Ban
-		if i.api(t, "GET", "/api/v1/shield/bans", nil, &all) != 200 {
-			return false
-		}
-		for _, b := range all {
-			if b.Prefix.String() == prefix {
-				found = b
-				return true
-			}
-		}
-		return false
-	}) {
-		t.Fatalf("no ban of %s is listed", prefix)
-	}
-	return found
-}
-
 // A scanner gets no answer, not even a refusal, and is banned at once.
 func TestAScannerMeetsNobody(t *testing.T) {
 	i := startUp(t, lab.DataDir(t))
@@ -388,5 +262,51 @@ func TestACompanyBoundsWhereItsPhonesAre(t *testing.T) {
 	}
 	if n := strings.Count(i.Output(), "access refused"); n < 1 || n > 2 { // a minute may end meanwhile
 		t.Errorf("%d lines tell of them", n)
+	}
+}
+
+// A policy reaches every node at once, and outlives core: an edge that starts
+// without it enforces the last good one.
+func TestAPolicyOutlivesCore(t *testing.T) {
+	d := deploy(t)
+	denied, other := newPhone(t, &d.instance, "102", "udp", fast, at("127.0.0.9")), newPhone(t, &d.instance, "101", "udp", fast)
+	if !denied.heard() || !other.heard() {
+		t.Fatal("phones get no answer")
+	}
+	d.enforce(t, object{"deny": []object{{"prefix": "127.0.0.9/32", "note": "the example"}}})
+	nodes := map[string]bool{}
+	for _, e := range d.explained(t, "127.0.0.9") {
+		nodes[e.Node] = e.Drops && strings.Contains(e.Rule, "the example")
+	}
+	if len(nodes) != 2 || !nodes["edge-1"] || !nodes["relay-1"] {
+		t.Errorf("the nodes say %v", nodes)
+	}
+	if denied.heard() || !other.heard() {
+		t.Error("the edge does not enforce the policy")
+	}
+	d.crash("core")
+	d.crash("edge")
+	d.begin("edge").Await("edge serves", 1, 20*time.Second) // it is not ready, for there is no core
+	answered := func(from string) bool {
+		t.Helper()
+		c, err := net.DialUDP("udp", &net.UDPAddr{IP: net.ParseIP(from)}, net.UDPAddrFromAddrPort(d.sip))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		text := "OPTIONS sip:" + d.sip.String() + " SIP/2.0\r\nVia: SIP/2.0/UDP " + c.LocalAddr().String() + ";branch=z9hG4bK1\r\nMax-Forwards: 70\r\n" +
+			"From: <sip:a@192.0.2.1>;tag=1\r\nTo: <sip:a@192.0.2.1>\r\nCall-ID: 1\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n"
+		if _, err := c.Write([]byte(text)); err != nil {
+			t.Fatal(err)
+		}
+		_ = c.SetReadDeadline(time.Now().Add(500 * time.Millisecond))
+		n, _ := c.Read(make([]byte, 2000))
+		return n > 0
+	}
+	if answered("127.0.0.9") {
+		t.Error("without core the edge forgets whom it denies")
+	}
+	if !answered("127.0.0.1") {
+		t.Error("without core the edge answers nobody")
 	}
 }
