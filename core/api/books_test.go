@@ -167,6 +167,17 @@ func TestSourcesAreBounded(t *testing.T) {
 		t.Errorf("%d of 100 who talk are left", talkers)
 	}
 
+	// Many that are worth the same do not all go at once.
+	s = newSources(1000)
+	for i := range 1001 {
+		saw(netip.AddrFrom4([4]byte{198, 18, byte(i >> 8), byte(i)}), 64, now)
+	}
+	if n, forgotten := s.count(); n != 901 || forgotten != 100 {
+		t.Errorf("%d kept, %d forgotten of 1001", n, forgotten)
+	}
+
+	s = newSources(1000)
+	saw(netip.MustParseAddr("192.0.2.7"), 1, now)
 	saw(netip.MustParseAddr("192.0.2.1"), 1, now.Add(2*time.Hour))
 	s.forget(now.Add(2 * time.Hour))
 	if n, _ := s.count(); n != 1 {

@@ -103,7 +103,7 @@ func (a *API) dryRun(ctx context.Context, in *dryRunInput) (*dryRunOutput, error
 	after.policy = compiled
 
 	subjects := map[netip.Addr]*subject{}
-	a.sources.each(before.now, func(key sourceKey, _ source) {
+	a.sources.each(before.now, func(key sourceKey, _ *source) {
 		of(subjects, key.addr).services |= 1 << key.service
 	})
 	out := &dry{DryRun: DryRun{

@@ -1,7 +1,7 @@
 package api
 
 import (
-	"cmp"
+	"math"
 	"net/netip"
 	"slices"
 	"sync"
@@ -84,21 +84,31 @@ func (s *sources) saw(all []protocol.Seen, now time.Time) {
 
 // makeRoom forgets a tenth: the rarest, and among those the oldest. mu is held.
 func (s *sources) makeRoom() {
-	type entry struct {
-		key sourceKey
-		is  *source
+	worths := make([]uint64, 0, len(s.seen))
+	for _, is := range s.seen {
+		worths = append(worths, is.worth())
 	}
-	all := make([]entry, 0, len(s.seen))
+	slices.Sort(worths)
+	n := max(1, len(worths)/10)
+	last := worths[n-1]
+	below, _ := slices.BinarySearch(worths, last)
+	equal := n - below // how many of those worth just as much go too
 	for key, is := range s.seen {
-		all = append(all, entry{key, is})
-	}
-	slices.SortFunc(all, func(a, b entry) int {
-		return cmp.Or(cmp.Compare(a.is.packets, b.is.packets), a.is.last.Compare(b.is.last))
-	})
-	for _, e := range all[:max(1, len(all)/10)] {
-		delete(s.seen, e.key)
+		worth := is.worth()
+		if worth > last || worth == last && equal == 0 {
+			continue
+		}
+		if worth == last {
+			equal--
+		}
+		delete(s.seen, key)
 		s.forgotten++
 	}
+}
+
+// worth orders sources by packets, and those with as many by when they were last seen.
+func (is *source) worth() uint64 {
+	return min(is.packets, math.MaxUint32)<<32 | uint64(uint32(is.last.Unix()))
 }
 
 // forget drops who was not seen for an hour.
@@ -112,13 +122,13 @@ func (s *sources) forget(now time.Time) {
 	}
 }
 
-// each gives do every source of the last hour. do must not call s.
-func (s *sources) each(now time.Time, do func(sourceKey, source)) {
+// each gives do every source of the last hour. do must not call s, nor keep the source.
+func (s *sources) each(now time.Time, do func(sourceKey, *source)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for key, is := range s.seen {
 		if now.Sub(is.last) <= window {
-			do(key, *is)
+			do(key, is)
 		}
 	}
 }

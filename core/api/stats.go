@@ -103,12 +103,19 @@ func (s *sources) busiest(now time.Time, n int) []SourceStatus {
 		return cmp.Or(cmp.Compare(b.is.packets, a.is.packets), a.key.addr.Compare(b.key.addr), cmp.Compare(a.key.service, b.key.service))
 	}
 	top := make([]entry, 0, 2*n+1)
+	least := uint64(0) // what n have already, so that most need no comparing
 	cut := func() {
 		slices.SortFunc(top, order)
 		top = top[:min(n, len(top))]
+		if n > 0 && len(top) == n {
+			least = top[n-1].is.packets
+		}
 	}
-	s.each(now, func(key sourceKey, is source) {
-		if top = append(top, entry{key, is}); len(top) > 2*n {
+	s.each(now, func(key sourceKey, is *source) {
+		if is.packets < least || n == 0 {
+			return
+		}
+		if top = append(top, entry{key, *is}); len(top) > 2*n {
 			cut()
 		}
 	})
