@@ -73,13 +73,13 @@ func scanner(m *sip.Message) string {
 			}
 		}
 	}
-	// SIPVicious with another User-Agent still is "sipvicious"<sip:100@1.1.1.1>.
-	from := m.Get(sip.From)
-	switch {
-	case bytes.HasPrefix(from, []byte(`"sipvicious"`)), bytes.Contains(from, []byte("<sip:100@1.1.1.1>")):
-		return "sipvicious"
-	case bytes.HasPrefix(from, []byte("<sip:nm@nm>")): // nmap-service-probes, SIPOptions
-		return "nmap"
+	for _, id := range [...]sip.HeaderID{sip.From, sip.To} {
+		switch value := m.Get(id); {
+		case bytes.HasPrefix(value, []byte(`"sipvicious"`)), bytes.Contains(value, []byte("<sip:100@1.1.1.1>")):
+			return "sipvicious" // with another User-Agent it still is from and to this one (svmap.py)
+		case bytes.HasPrefix(value, []byte("<sip:nm@nm>")), bytes.HasPrefix(value, []byte("<sip:nm2@nm2>")):
+			return "nmap" // nmap-service-probes, SIPOptions
+		}
 	}
 	return ""
 }

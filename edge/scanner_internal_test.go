@@ -8,10 +8,14 @@ import (
 )
 
 func requestOf(t testing.TB, from, agent string) *sip.Message {
+	return requestTo(t, from, "<sip:192.0.2.1>", agent)
+}
+
+func requestTo(t testing.TB, from, to, agent string) *sip.Message {
 	t.Helper()
 	var m sip.Message
 	text := "OPTIONS sip:192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.9:5060;branch=z9hG4bK1\r\nFrom: " + from + ";tag=1\r\n" +
-		"To: <sip:192.0.2.1>\r\nCall-ID: 1\r\nCSeq: 1 OPTIONS\r\nMax-Forwards: 70\r\nUser-Agent: " + agent + "\r\nContent-Length: 0\r\n\r\n"
+		"To: " + to + "\r\nCall-ID: 1\r\nCSeq: 1 OPTIONS\r\nMax-Forwards: 70\r\nUser-Agent: " + agent + "\r\nContent-Length: 0\r\n\r\n"
 	if err := m.Scan([]byte(text)); err != nil {
 		t.Fatal(err)
 	}
@@ -40,6 +44,11 @@ func TestToolsAreKnownByTheirMarks(t *testing.T) {
 	} {
 		if got := scanner(requestOf(t, c.from, c.agent)); got != c.want {
 			t.Errorf("%s from %s is taken for %q, want %q", c.agent, c.from, got, c.want)
+		}
+	}
+	for to, want := range map[string]string{`"sipvicious"<sip:100@1.1.1.1>`: "sipvicious", "<sip:nm2@nm2>": "nmap", "<sip:100@192.0.2.1>": ""} {
+		if got := scanner(requestTo(t, somebody, to, "anything")); got != want {
+			t.Errorf("a request to %s is taken for %q, want %q", to, got, want)
 		}
 	}
 }
