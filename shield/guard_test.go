@@ -1,6 +1,7 @@
 package shield
 
 import (
+	"log/slog"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -338,5 +339,22 @@ func TestKeysAndPrefixesAreTheSameSources(t *testing.T) {
 	}
 	if _, _, err := one(netip.Prefix{}); err == nil {
 		t.Error("no prefix is one source")
+	}
+}
+
+func TestAFilterLeftInForceIsToldOf(t *testing.T) {
+	cfg := testConfig(t)
+	cfg.Pin = t.TempDir()
+	if err := os.Mkdir(filepath.Join(cfg.Pin, "eth0:7"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	var said strings.Builder
+	g, err := New(cfg, "edge-1", "edge", slog.New(slog.NewTextHandler(&said, nil)), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.Close()
+	if !strings.Contains(said.String(), "eth0.7") || !strings.Contains(said.String(), "detach") {
+		t.Errorf("the log says %s", said.String())
 	}
 }

@@ -4,6 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
 
 	"github.com/lindero/lindero/bpf"
 	"github.com/lindero/lindero/shield/policy"
@@ -19,10 +22,13 @@ type post struct {
 func openFilter(cfg Config, role string, first *policy.Compiled, log *slog.Logger) (*post, error) {
 	switch {
 	case cfg.Mode == modeOff:
+		tellOfPins(cfg, log)
 		return &post{nobody{}, modeOff, "configured so"}, nil
 	case cfg.Mode == modeUser:
+		tellOfPins(cfg, log)
 		return &post{newUser(), modeUser, "configured so"}, nil
 	case len(cfg.Devices) == 0:
+		tellOfPins(cfg, log)
 		return &post{newUser(), modeUser, "no devices are configured"}, nil
 	}
 	at, err := openKernel(cfg, role, first)
@@ -35,6 +41,28 @@ func openFilter(cfg Config, role string, first *policy.Compiled, log *slog.Logge
 	}
 	log.Warn("shield: the kernel will not filter, the listeners do", "err", err)
 	return &post{newUser(), modeUser, err.Error()}, nil
+}
+
+// tellOfPins says that there are filters which this process does not look after:
+// another one's, or left in force by a configuration of before.
+func tellOfPins(cfg Config, log *slog.Logger) {
+	if !filepath.IsAbs(cfg.Pin) {
+		return
+	}
+	entries, err := os.ReadDir(cfg.Pin)
+	if err != nil {
+		return // none, or not ours to see
+	}
+	var names []string
+	for _, e := range entries {
+		if e.IsDir() {
+			names = append(names, strings.ReplaceAll(e.Name(), ":", ".")) // a pin's name has no dots
+		}
+	}
+	if names != nil {
+		log.Warn("shield: filters are in force that this process does not use", "devices", names,
+			"do", "lindero shield detach DEVICE, unless another process uses it")
+	}
 }
 
 // openKernel opens the filter of every device or of none.
