@@ -38,8 +38,9 @@ func TestABadFileGetsAllItsFaultsAtOnce(t *testing.T) {
 			":2: name:", ":3: sip:", ":4: inside:", ":7: relays[0].ng:", ":8: keepalive.udp:", ":9: keys: unknown key",
 			":11: shield.mode:", ":12: shield.devices[1]:", ":13: shield.core:", ":14: shield.pins: unknown key",
 		}},
-		"core": {"role: core\ndatabase: mysql://x\nmedia_ports: 1-2-3\nring_time: 0s\nmetrics: here\n", []string{
+		"core": {"role: core\ndatabase: mysql://x\nmedia_ports: 1-2-3\nring_time: 0s\nmetrics: here\nhttp: 8080\ntokens:\n- {name: a, scope: boss, file: f}\n- scope: node\n", []string{
 			":2: database:", ":3: media_ports:", ":4: ring_time:", ":5: metrics:", ":1: key_file:",
+			":6: http:", ":8: tokens[0].scope:", ":9: tokens[1].name:", ":9: tokens[1].file:",
 		}},
 		"relay": {"role: relay\nid: ''\nng: nowhere\nmedia_ports: 9-1\nexternal: everywhere\nshield:\n  mode: native\n", []string{
 			":2: id:", ":3: ng:", ":4: media_ports:", ":5: external:", ":6: shield.devices:",

@@ -26,6 +26,15 @@ func (c shielded[C]) Validate() error {
 	return errors.Join(c.Role.Validate(), prefixed("shield.", c.Shield.Validate(), nil))
 }
 
+// newGuard makes the guard of a role that runs by itself.
+func newGuard(c shield.Config, node, role string, log *slog.Logger, reg prometheus.Registerer) (*shield.Guard, error) {
+	log = log.With("role", role)
+	if c.State == "" {
+		log.Warn("without shield.state a restart forgets the policy, bans and whom to trust, until core and the phones tell again")
+	}
+	return shield.New(c, node, role, log, reg)
+}
+
 // guardPart is the guard as a part. It ends after those it guards, and the kernel
 // goes on filtering after it.
 func guardPart(g *shield.Guard) part { return part{"shield", g.Run, func() error { return nil }} }

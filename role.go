@@ -75,7 +75,7 @@ func coreFile() *roleFile[core.Config] { return newRoleFile("core", core.Default
 // guard is made first: its policy is in force before anybody listens.
 
 func buildEdge(c shielded[edge.Config], log *slog.Logger, reg prometheus.Registerer) ([]part, error) {
-	g, err := shield.New(c.Shield, c.Role.Name, "edge", log.With("role", "edge"), reg)
+	g, err := newGuard(c.Shield, c.Role.Name, "edge", log, reg)
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +87,7 @@ func buildEdge(c shielded[edge.Config], log *slog.Logger, reg prometheus.Registe
 }
 
 func buildRelay(c shielded[relay.Config], log *slog.Logger, reg prometheus.Registerer) ([]part, error) {
-	g, err := shield.New(c.Shield, c.Role.ID, "relay", log.With("role", "relay"), reg)
+	g, err := newGuard(c.Shield, c.Role.ID, "relay", log, reg)
 	if err != nil {
 		return nil, err
 	}
