@@ -1,7 +1,8 @@
 // Package web is the page that people see in a browser: a React app (src), built by
 // Vite into dist, which is embedded here so that the binary needs no file beside it
 // and building it needs no Node. It serves files and knows nothing of what they
-// show; that comes from the API (core/api).
+// show; that comes from the API (core/api). After a change in src: make web. While
+// changing it: npm --prefix core/web run dev, which asks a core on 127.0.0.1:8080.
 package web
 
 import (

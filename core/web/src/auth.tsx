@@ -1,4 +1,4 @@
-import { createContext, useContext, useMemo, useState, type ReactNode } from 'react'
+import { createContext, useContext, useEffect, useMemo, useState, type ReactNode } from 'react'
 import { Client } from './api/client'
 
 const place = 'lindero.token'
@@ -29,6 +29,17 @@ function tokenFromAddress(): string | undefined {
 export function AuthProvider({ children }: { children: ReactNode }) {
   const [token, setToken] = useState(() => tokenFromAddress() ?? sessionStorage.getItem(place) ?? '')
   const [refused, setRefused] = useState(false)
+  useEffect(() => {
+    // The printed address, put into a tab that has the page already, loads nothing.
+    const on = () => {
+      const t = tokenFromAddress()
+      if (t === undefined) return
+      setRefused(false)
+      setToken(t)
+    }
+    addEventListener('hashchange', on)
+    return () => removeEventListener('hashchange', on)
+  }, [])
   const auth = useMemo<Auth>(() => {
     const leave = (because: boolean) => {
       sessionStorage.clear() // a draft of the policy is in there too

@@ -85,6 +85,7 @@ export const en = {
     generic: 'in the kernel, generic',
     user: 'at the listeners',
     off: 'off',
+    core: 'by core alone, since no node answered',
   } as Record<string, string>,
   verdicts: {
     unclassified: 'Unclassified',
@@ -210,7 +211,7 @@ export const en = {
     faults: (n: string) => `${n} to mend`,
     faultAt: (line: string) => `line ${line}`,
     result: 'Dry run',
-    window: (w: string) => `Judged against the sources of ${w}.`,
+    window: (w: string) => `Window: ${w}`,
     wouldDrop: 'Would drop',
     wouldPass: 'Would pass again',
     checked: 'Sources looked at',

@@ -85,6 +85,7 @@ export const es: Words = {
     generic: 'en el núcleo, genérico',
     user: 'en los puertos de escucha',
     off: 'apagado',
+    core: 'por core solo, porque ningún nodo respondió',
   },
   verdicts: {
     unclassified: 'Sin clasificar',
@@ -207,7 +208,7 @@ export const es: Words = {
     faults: (n) => `${n} por corregir`,
     faultAt: (line) => `línea ${line}`,
     result: 'Ensayo',
-    window: (w) => `Juzgado con los orígenes de ${w}.`,
+    window: (w) => `Ventana: ${w}`,
     wouldDrop: 'Se descartarían',
     wouldPass: 'Volverían a pasar',
     checked: 'Orígenes mirados',

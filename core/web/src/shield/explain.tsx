@@ -121,7 +121,7 @@ function Answer({ of: e }: { of: Explanation }) {
         {e.ban_reason && `: ${e.ban_reason}`}
       </>,
     ])
-  rows.push([words.explain.mode, `${words.modes[e.mode] ?? e.mode} (${e.mode})`])
+  if (e.mode) rows.push([words.explain.mode, `${words.modes[e.mode] ?? e.mode} (${e.mode})`])
   const change = e.change
   return (
     <section className="panel answer" aria-label={e.node} data-node={e.node} data-verdict={e.verdict}>
