@@ -191,7 +191,7 @@ func judge(call *phone.Call, hz float64) error {
 		return fmt.Errorf("heard %v of %v", r.Length, talkFor)
 	case !r.Heard(hz):
 		return fmt.Errorf("did not hear %v Hz: %+v", hz, r.Tones)
-	case r.LossShare > 0.02:
+	case r.LossShare > 0.05: // a wire full of other packets loses some before anything judges them
 		return fmt.Errorf("lost %.1f %% of %d packets", 100*r.LossShare, r.Received+r.Lost)
 	case call.End().Err != nil:
 		return errors.Join(errors.New("the call ended badly"), call.End().Err)
