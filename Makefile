@@ -3,9 +3,9 @@
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS  = -s -w -X main.version=$(VERSION)
 FUZZTIME ?= 30s
-RACE_PACKAGES ?= . ./wire/... ./edge/... ./relay/... ./core/... ./phone/...
+RACE_PACKAGES ?= . ./wire/... ./geo/... ./bpf/... ./shield/... ./edge/... ./relay/... ./core/... ./phone/...
 
-.PHONY: build run test check fuzz bench bench-sip bench-shield geo-db web clean tools
+.PHONY: build run test check gen fuzz bench bench-sip bench-shield geo-db web clean tools
 
 build: ## bin/lindero, static
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/lindero .
@@ -20,9 +20,13 @@ test: tools check build ## everything: the parts under the race detector, then t
 	go test -race $(RACE_PACKAGES)
 	go test -count=1 -p 1 -timeout 15m ./e2e/...
 
-check: ## formatting and vet; the house rules are tests in e2e
+check: ## formatting, vet and the kernel's objects; the house rules are tests in e2e
 	scripts/gofmt.sh
 	go vet ./...
+	scripts/bpf-gen-check.sh
+
+gen: ## the BPF objects and their Go, anew from the sources
+	go generate ./bpf/...
 
 fuzz: ## every fuzz target for FUZZTIME
 	scripts/fuzz.sh $(FUZZTIME)
