@@ -23,7 +23,7 @@ func at(address string) func(*phone.Config) {
 
 // fast makes a phone give up soon: 64 times T1.
 func fast(c *phone.Config) {
-	c.Timing = phone.Timing{T1: 10 * time.Millisecond, T2: 40 * time.Millisecond}
+	c.Timing = phone.Timing{T1: 25 * time.Millisecond, T2: 100 * time.Millisecond}
 }
 
 // heard tells whether h can register.
