@@ -1,3 +1,4 @@
+import { heard } from '../clock'
 import type { AuditRow, Ban, Change, Document, DryRun, Explanation, Version } from './types'
 
 /** A Fault is one thing wrong with what was sent, at its path in the document. */
@@ -58,6 +59,7 @@ export class Client {
     const headers = new Headers(init.headers)
     headers.set('Authorization', `Bearer ${this.token}`)
     const answer = await fetch(`/api/v1${path}`, { ...init, headers, cache: 'no-store' })
+    heard(answer.headers.get('Date'))
     if (answer.ok) return answer
     if (answer.status === 401 || answer.status === 403) this.refused()
     throw readProblem(answer.status, answer.statusText, await answer.text())

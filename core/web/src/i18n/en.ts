@@ -76,6 +76,8 @@ export const en = {
     table: 'Country table',
     seen: 'Last seen',
     noTable: 'no country table',
+    noTables:
+      'No node has a country database, so every country is unknown and country rules do nothing. To install one:',
     role: 'Role',
     gone: 'silent',
     behind: 'not the current policy',

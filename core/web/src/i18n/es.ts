@@ -76,6 +76,8 @@ export const es: Words = {
     table: 'Tabla de países',
     seen: 'Visto',
     noTable: 'sin tabla de países',
+    noTables:
+      'Ningún nodo tiene una base de países: todos son desconocidos y las reglas por país no actúan. Para instalar una:',
     role: 'Papel',
     gone: 'en silencio',
     behind: 'no es la política actual',

@@ -57,6 +57,11 @@ export function OverviewPage() {
           </>
         }
       >
+        {stats.nodes.length > 0 && stats.nodes.every((n) => n.table_version === '') && (
+          <Notice look="warn">
+            {words.overview.noTables} <code>lindero geo update</code>
+          </Notice>
+        )}
         <div className="world">
           <Suspense fallback={<div className="map-space" />}>
             <WorldMap sums={sums} measure={measure} only={only} choose={toggle} />

@@ -1,14 +1,16 @@
 import { useSyncExternalStore } from 'react'
+import { coreNow } from '../clock'
 
 // One clock for the page, so that all remaining times step together.
-let now = Date.now()
+let now = coreNow()
 let timer: ReturnType<typeof setInterval> | undefined
 const listeners = new Set<() => void>()
 
 function subscribe(on: () => void): () => void {
   listeners.add(on)
+  now = coreNow()
   timer ??= setInterval(() => {
-    now = Date.now()
+    now = coreNow()
     for (const l of listeners) l()
   }, 1000)
   return () => {
@@ -20,7 +22,7 @@ function subscribe(on: () => void): () => void {
   }
 }
 
-/** useNow is the time, anew each second. */
+/** useNow is the time by core's clock, anew each second. */
 export function useNow(): number {
   return useSyncExternalStore(subscribe, () => now)
 }
