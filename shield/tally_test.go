@@ -52,3 +52,20 @@ func TestTheListOfNowForgets(t *testing.T) {
 		t.Errorf("a minute later there are %+v", list)
 	}
 }
+
+func TestAFloodOfStrangersFillsNoReport(t *testing.T) {
+	now := time.Now()
+	n := newNotes(now)
+	for k := range judge.Key(100_000) {
+		n.add(k+1, protocol.Seen{Packets: 64}, now)
+	}
+	if len(n.report) != maxSeen || n.unseen != (100_000-maxSeen)*64 {
+		t.Errorf("%d sources in a report, %d packets of others", len(n.report), n.unseen)
+	}
+	first := n.take()
+	n.add(1, protocol.Seen{Packets: 64, Verdict: "passed"}, now)
+	n.giveBack(first)
+	if len(n.report) != maxSeen || n.report[1].Packets != 128 || n.report[1].Verdict != "passed" {
+		t.Errorf("given back: %d sources, %+v", len(n.report), n.report[1])
+	}
+}

@@ -210,3 +210,36 @@ func TestABanEndsOnTime(t *testing.T) {
 		}
 	})
 }
+
+func TestAnAnswerDoesNotWaitForTheNextReport(t *testing.T) {
+	var asked, answered time.Time
+	var mu sync.Mutex // guards both
+	core := &bubbleCore{}
+	core.set(func(path string, body []byte) (any, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if strings.HasSuffix(path, "/report") {
+			var r protocol.Report
+			if err := json.Unmarshal(body, &r); err != nil {
+				return nil, err
+			}
+			if len(r.Answers) > 0 && answered.IsZero() {
+				answered = time.Now()
+			}
+			return struct{}{}, nil
+		}
+		if asked.IsZero() {
+			asked = time.Now()
+			return protocol.Orders{Questions: []protocol.Question{{ID: "q", Address: addr("192.0.2.1"), Service: "sip"}}}, nil
+		}
+		return nil, nil
+	})
+	inBubble(t, core, func(t *testing.T, g *Guard) {
+		pass(3 * time.Second)
+		mu.Lock()
+		defer mu.Unlock()
+		if answered.IsZero() || answered.Sub(asked) > 10*time.Millisecond {
+			t.Errorf("asked at %v, answered at %v", asked, answered)
+		}
+	})
+}
