@@ -85,7 +85,7 @@ func mount(pin string) error {
 		if pin == mountPoint || strings.HasPrefix(pin, mountPoint+"/") {
 			at = mountPoint
 		} else if err := os.MkdirAll(pin, 0o700); err != nil {
-			return fmt.Errorf("bpf: making a place for pins: %w", err)
+			return fmt.Errorf("bpf: %w: making a place for pins: %w", ErrNotHere, err)
 		}
 		if err := unix.Mount("bpf", at, "bpf", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "mode=0700"); err != nil {
 			return fmt.Errorf("bpf: %w: no BPF file system at %s, and mounting one failed (it needs CAP_SYS_ADMIN; mount -t bpf bpf %s): %w",
@@ -93,7 +93,7 @@ func mount(pin string) error {
 		}
 	}
 	if err := os.MkdirAll(pin, 0o700); err != nil {
-		return fmt.Errorf("bpf: making a place for pins: %w", err)
+		return fmt.Errorf("bpf: %w: making a place for pins: %w", ErrNotHere, err)
 	}
 	return nil
 }
