@@ -66,7 +66,6 @@ var doors = map[string]door{
 	"github.com/prometheus/client_golang":  {},
 	"github.com/cilium/ebpf":               {folders: []string{"bpf", "bpf/livegen"}},
 	"github.com/oschwald/maxminddb-golang": {folders: []string{"geo"}},
-	"github.com/oschwald/geoip2-golang":    {folders: []string{"geo"}},
 	"github.com/maxmind/mmdbwriter":        {folders: []string{}, tests: true}, // small country databases for tests
 	"github.com/danielgtaylor/huma":        {folders: []string{"core/api"}},
 	"github.com/chromedp/chromedp":         {folders: []string{}, tests: true}, // drives a real browser
