@@ -17,7 +17,7 @@ func TestManyTransactions(t *testing.T) {
 	const n = 20000
 	l := setup(t, func(_ *lab, c *edge.Config) {
 		c.Timing = short()
-		c.Timing.T1 = 80 * time.Millisecond // 64 of them are 5.1 s
+		c.Timing.T1 = 160 * time.Millisecond // 64 of them are 10 s, in which all must have come
 	})
 	at := l.core.addr
 	l.core.stop()
