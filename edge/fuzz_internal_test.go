@@ -7,9 +7,62 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/lindero/lindero/wire/sip/transport"
 )
+
+// A critic is a shield that looks at what it is told.
+type critic struct {
+	t    *testing.T
+	told int
+}
+
+func (c *critic) Admit(netip.Addr, bool) bool          { return true }
+func (c *critic) Holds(netip.Addr) bool                { return true }
+func (c *critic) Country(netip.Addr) string            { return "ES" }
+func (c *critic) Known(a netip.Addr)                   { c.check(a, "") }
+func (c *critic) Registered(a netip.Addr, _ time.Time) { c.check(a, "") }
+func (c *critic) Offended(a netip.Addr, _ Offence, proven bool, detail string) {
+	if detail == "" || proven {
+		c.t.Errorf("an offence over UDP: %q, proven %v", detail, proven)
+	}
+	c.check(a, detail)
+}
+
+func (c *critic) check(a netip.Addr, detail string) {
+	c.told++
+	if a != netip.MustParseAddr("127.0.0.7") || len(detail) > 120 || strings.ContainsFunc(detail, func(r rune) bool { return r < ' ' || r > '~' }) {
+		c.t.Errorf("told of %v: %q", a, detail)
+	}
+}
+
+// FuzzTestify lets core answer a request with credentials by anything: what the
+// shield is told of it is fit to be shown.
+func FuzzTestify(f *testing.F) {
+	for _, code := range []string{"401", "403", "404", "407", "200", "503"} {
+		for _, from := range []string{"<sip:101@demo.lindero.test>;tag=1", `"<script>" <sip:a%00\x01"@[2001:db8::1]:5060>;tag=1`, "sip:" + strings.Repeat("a", 300) + "@b;tag=1", "<tel:+1>;tag=1"} {
+			f.Add([]byte("SIP/2.0 " + code + " x\r\nVia: SIP/2.0/UDP 127.0.0.7;branch=z9hG4bK1\r\nFrom: " + from + "\r\nTo: " + from + "\r\nCall-ID: 1\r\nCSeq: 1 REGISTER\r\nWWW-Authenticate: Digest realm=\"a\", nonce=\"b\"\r\n\r\n"))
+		}
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c := &critic{t: t}
+		e := &Edge{shield: c}
+		var w work
+		if w.msg.Scan(data) != nil || w.msg.IsRequest() {
+			return
+		}
+		for _, m := range []method{register_, otherMethod} {
+			c.told = 0
+			p := &passage{signed: true, method: m, up: transport.Flow{Protocol: transport.UDP, Remote: netip.MustParseAddrPort("127.0.0.7:9")}}
+			e.testify(&w, p)
+			e.testify(&w, p)
+			if c.told > 1 {
+				t.Errorf("the shield was told %d times of one request", c.told)
+			}
+		}
+	})
+}
 
 // FuzzReceive lets any bytes come from either side, many of them one after the
 // other into one edge: nothing panics, and no lock stays held.
@@ -20,7 +73,8 @@ func FuzzReceive(f *testing.F) {
 	cfg.Relays = []Relay{{ID: "r", NG: netip.MustParseAddrPort("127.0.0.4:9")}}
 	cfg.KeyFile = filepath.Join(f.TempDir(), "edge.key")
 	cfg.MaxTransactions = 1000
-	e, err := New(cfg, slog.New(slog.DiscardHandler), nil)
+	critic := &critic{}
+	e, err := New(cfg, slog.New(slog.DiscardHandler), nil, WithShield(critic))
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -48,6 +102,7 @@ func FuzzReceive(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, fromOutside bool, data []byte) {
+		critic.t = t
 		if fromOutside {
 			e.receive(outside, phone, data)
 		} else {
