@@ -132,6 +132,12 @@ func (g *Generator) send(ctx context.Context) (Result, error) {
 			return Result{}, fmt.Errorf("livegen: staying on processor %d: %w", n, err)
 		}
 	}
+	if n := g.plan.Nice; n > 0 {
+		if err := unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), n); err != nil {
+			return Result{}, fmt.Errorf("livegen: being nice: %w", err)
+		}
+		defer func() { _ = unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), 0) }() // who may load programs may do this
+	}
 	before := g.Sent()
 	until := ^uint64(0)
 	if g.plan.Packets > 0 {

@@ -34,6 +34,7 @@ type Plan struct {
 	Packets   uint64 // Run ends after so many; 0: when its context does
 	Seed      uint32 // of the order in which sources are drawn
 	Processor int    // Run stays on this one, counted from 1; 0: anywhere
+	Nice      int    // of the sending thread, 0 to 19: how readily it leaves a processor to others
 }
 
 // Lengths of headers.
