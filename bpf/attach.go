@@ -52,6 +52,11 @@ func (s *Shield) attach(spec *ebpf.CollectionSpec, o Options) error {
 	if err := carry(t, old); err != nil {
 		return err
 	}
+	if kept[shieldMapMarks] == nil {
+		if err := recount(t); err != nil {
+			return err
+		}
+	}
 	if err := s.assemble(spec, t, o); err != nil {
 		return err
 	}

@@ -21,6 +21,7 @@ const (
 	benchMapClock       = "clock"
 	benchMapCounters    = "counters"
 	benchMapLegs        = "legs"
+	benchMapMarks       = "marks"
 	benchMapPolicies    = "policies"
 	benchMapPorts       = "ports"
 	benchMapSamples     = "samples"
@@ -97,6 +98,7 @@ type benchMapSpecs struct {
 	Clock     *ebpf.MapSpec `ebpf:"clock"`
 	Counters  *ebpf.MapSpec `ebpf:"counters"`
 	Legs      *ebpf.MapSpec `ebpf:"legs"`
+	Marks     *ebpf.MapSpec `ebpf:"marks"`
 	Policies  *ebpf.MapSpec `ebpf:"policies"`
 	Ports     *ebpf.MapSpec `ebpf:"ports"`
 	Samples   *ebpf.MapSpec `ebpf:"samples"`
@@ -145,6 +147,7 @@ type benchMaps struct {
 	Clock     *ebpf.Map `ebpf:"clock"`
 	Counters  *ebpf.Map `ebpf:"counters"`
 	Legs      *ebpf.Map `ebpf:"legs"`
+	Marks     *ebpf.Map `ebpf:"marks"`
 	Policies  *ebpf.Map `ebpf:"policies"`
 	Ports     *ebpf.Map `ebpf:"ports"`
 	Samples   *ebpf.Map `ebpf:"samples"`
@@ -160,6 +163,7 @@ func (m *benchMaps) Close() error {
 		m.Clock,
 		m.Counters,
 		m.Legs,
+		m.Marks,
 		m.Policies,
 		m.Ports,
 		m.Samples,

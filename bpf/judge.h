@@ -40,6 +40,17 @@ static __always_inline struct policy *in_force(void)
 	return inner ? first(inner) : NULL;
 }
 
+/* exactly finds what is known of exactly this source. */
+static __always_inline struct source *exactly(const struct packet *p)
+{
+	__u64 key = p->high; /* a copy on the stack, so that the packet itself can stay in registers */
+	struct marks *m = first(&marks);
+
+	if (!m || likely(!READ_ONCE(m->count[p->hash >> MARK_SHIFT & (MARKS - 1)])))
+		return NULL;
+	return bpf_map_lookup_elem(&sources, &key);
+}
+
 /* holds tells whether what is known of exactly this source counts for the packet,
  * and takes its class. A ban that could have been forged holds for datagrams only:
  * connections prove their address. */
@@ -123,7 +134,6 @@ static __always_inline enum verdict spend(struct buckets *b, struct packet *p, s
  * other, so the processor waits for them once. */
 static __always_inline enum verdict judge(struct packet *p)
 {
-	__u64 key = p->high; /* a copy on the stack, so that the packet itself can stay in registers */
 	__u64 ms = milliseconds();
 	struct buckets *b = first(&buckets);
 	const struct policy *y;
@@ -134,10 +144,10 @@ static __always_inline enum verdict judge(struct packet *p)
 		return VERDICT_UNCLASSIFIED;
 	if (p->service == SERVICE_RTP && !live(p->port))
 		return VERDICT_NO_LEG;
-	p->hash = mix64(key ^ seed);
+	p->hash = mix64(p->high ^ seed);
 	if (p->service != SERVICE_RTP)
 		expect(b, p);
-	s = bpf_map_lookup_elem(&sources, &key);
+	s = exactly(p);
 	placed = country(p);
 	y = in_force();
 	if (!y)

@@ -12,8 +12,8 @@ import (
 )
 
 // find loads the maps that are pinned: kept are those that fit the program, old
-// those that a program with another layout made. When any is old, so is state:
-// a new one tells processes that hold the old maps to open them again.
+// those that a program with another layout made. When any map is to be made, so is
+// state: a new one tells processes that hold the old maps to open them again.
 func (p *pins) find(specs map[string]*ebpf.MapSpec, number uint32) (kept, old tables, err error) {
 	kept, old = tables{}, tables{}
 	for name, spec := range specs {
@@ -32,18 +32,34 @@ func (p *pins) find(specs map[string]*ebpf.MapSpec, number uint32) (kept, old ta
 			old[name] = m
 		}
 	}
-	var state shieldState
-	if m := kept[shieldMapState]; m != nil && m.Lookup(uint32(0), &state) == nil && state.Layout == number && len(old) == 0 {
-		return kept, old, nil
+	m := kept[shieldMapState]
+	if m == nil {
+		return tables{}, merged(old, kept), nil
 	}
-	if state.Layout != number {
-		maps.Copy(old, kept)
-		kept = tables{}
-	} else {
-		old[shieldMapState] = kept[shieldMapState]
-		delete(kept, shieldMapState)
+	var state shieldState
+	switch err := m.Lookup(uint32(0), &state); {
+	case err != nil || state.Layout != number:
+		return tables{}, merged(old, kept), nil
+	case len(kept) < len(specs):
+		retire(kept, old, shieldMapState)
+	}
+	if kept[shieldMapSources] == nil {
+		retire(kept, old, shieldMapMarks)
 	}
 	return kept, old, nil
+}
+
+// retire has a map that would fit replaced.
+func retire(kept, old tables, name string) {
+	if kept[name] != nil {
+		old[name] = kept[name]
+		delete(kept, name)
+	}
+}
+
+func merged(a, b tables) tables {
+	maps.Copy(a, b)
+	return a
 }
 
 // carry copies into new maps what older ones hold and nobody could say again. What

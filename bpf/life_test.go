@@ -84,6 +84,9 @@ func TestLayoutChange(t *testing.T) {
 	if now := n.on(t, "v0"); now.program == before.program || now.program == 0 {
 		t.Errorf("the device has %+v, had %+v", now, before)
 	}
+	if mark := b.memory.marks.Count[placeOf(7, b.Seed())]; mark != 1 {
+		t.Errorf("the source that was carried has mark %d", mark)
+	}
 	if b.maps.Sources.MaxEntries() != 2*a.maps.Sources.MaxEntries() {
 		t.Error("the new program has the old map")
 	}
@@ -119,7 +122,7 @@ func TestLayoutChange(t *testing.T) {
 			t.Errorf("%s is left", f.Name())
 		}
 	}
-	if err != nil || len(left) != 11 {
+	if err != nil || len(left) != 12 {
 		t.Errorf("%d pins: %v", len(left), err)
 	}
 }

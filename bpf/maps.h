@@ -57,6 +57,7 @@ struct {
 } samples SEC(".maps");
 
 struct ARRAY_OF_ONE(struct buckets) buckets SEC(".maps");
+struct ARRAY_OF_ONE(struct marks) marks SEC(".maps");
 struct ARRAY_OF_ONE(struct ports) ports SEC(".maps");
 struct ARRAY_OF_ONE(struct legs) legs SEC(".maps");
 struct ARRAY_OF_ONE(struct state) state SEC(".maps");

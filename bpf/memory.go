@@ -17,6 +17,7 @@ type memory struct {
 	buckets *shieldBuckets
 	ports   *shieldPorts
 	legs    *shieldLegs
+	marks   *shieldMarks
 	clock   *uint64
 	rings   []shieldRing
 
@@ -40,6 +41,7 @@ func remember(m *shieldMaps) (mem memory, err error) {
 	mem.buckets = (*shieldBuckets)(at(m.Buckets))
 	mem.ports = (*shieldPorts)(at(m.Ports))
 	mem.legs = (*shieldLegs)(at(m.Legs))
+	mem.marks = (*shieldMarks)(at(m.Marks))
 	mem.clock = (*uint64)(at(m.Clock))
 	mem.rings = unsafe.Slice((*shieldRing)(at(m.Samples)), m.Samples.MaxEntries())
 	if err != nil {

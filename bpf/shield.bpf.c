@@ -11,6 +11,7 @@
  *	ports      ARRAY           0      struct ports       Shield.SetServices
  *	legs       ARRAY           0      struct legs        Shield.SetLeg
  *	sources    HASH            key    struct source      Shield.PutSource; its bucket also here
+ *	marks      ARRAY           0      struct marks       Shield.PutSource, Shield.DeleteSource
  *	buckets    ARRAY           0      struct buckets     here
  *	counters   PERCPU_ARRAY    0      struct counters    here
  *	samples    ARRAY           CPU    struct ring        here

@@ -60,6 +60,11 @@ type shieldLegs struct {
 	Live [1024]uint64
 }
 
+type shieldMarks struct {
+	_     structs.HostLayout
+	Count [131072]uint8
+}
+
 type shieldNode struct {
 	_     structs.HostLayout
 	Child [16]uint32
@@ -169,6 +174,7 @@ const (
 	shieldMapClock     = "clock"
 	shieldMapCounters  = "counters"
 	shieldMapLegs      = "legs"
+	shieldMapMarks     = "marks"
 	shieldMapPolicies  = "policies"
 	shieldMapPorts     = "ports"
 	shieldMapSamples   = "samples"
@@ -237,6 +243,7 @@ type shieldMapSpecs struct {
 	Clock    *ebpf.MapSpec `ebpf:"clock"`
 	Counters *ebpf.MapSpec `ebpf:"counters"`
 	Legs     *ebpf.MapSpec `ebpf:"legs"`
+	Marks    *ebpf.MapSpec `ebpf:"marks"`
 	Policies *ebpf.MapSpec `ebpf:"policies"`
 	Ports    *ebpf.MapSpec `ebpf:"ports"`
 	Samples  *ebpf.MapSpec `ebpf:"samples"`
@@ -281,6 +288,7 @@ type shieldMaps struct {
 	Clock    *ebpf.Map `ebpf:"clock"`
 	Counters *ebpf.Map `ebpf:"counters"`
 	Legs     *ebpf.Map `ebpf:"legs"`
+	Marks    *ebpf.Map `ebpf:"marks"`
 	Policies *ebpf.Map `ebpf:"policies"`
 	Ports    *ebpf.Map `ebpf:"ports"`
 	Samples  *ebpf.Map `ebpf:"samples"`
@@ -295,6 +303,7 @@ func (m *shieldMaps) Close() error {
 		m.Clock,
 		m.Counters,
 		m.Legs,
+		m.Marks,
 		m.Policies,
 		m.Ports,
 		m.Samples,

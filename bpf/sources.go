@@ -32,24 +32,48 @@ func (s *Shield) PutSource(key uint64, v Source) error {
 	if v.Class == 0 || v.Class >= uint8(shieldClassCLASSES) {
 		return fmt.Errorf("bpf: class %d is no class of an exact source", v.Class)
 	}
-	k := shieldSource{Until: v.Until, Class: v.Class, Bucket: shieldBucket{Tokens: full, Stamp: uint32(s.now())}}
+	k := shieldSource{Until: v.Until, Class: v.Class}
 	if v.Proven {
 		k.Proven = 1
 	}
+	for { // again, when somebody else puts or deletes the same one meanwhile
+		switch err = s.change(key, k); {
+		case missing(err):
+			err = s.add(key, k)
+		case err == nil:
+			return nil
+		}
+		switch {
+		case errors.Is(err, ebpf.ErrKeyExist):
+			continue
+		case errors.Is(err, unix.E2BIG):
+			return fmt.Errorf("bpf: %w: %d sources", ErrFull, s.maps.Sources.MaxEntries())
+		case err != nil:
+			return fmt.Errorf("bpf: putting a source: %w", err)
+		}
+		return nil
+	}
+}
+
+// change gives a source that is there another value, but for its bucket.
+func (s *Shield) change(key uint64, k shieldSource) error {
 	var was shieldSource
-	switch err := s.maps.Sources.Lookup(key, &was); {
-	case err == nil:
-		k.Bucket = was.Bucket
-	case !missing(err):
-		return fmt.Errorf("bpf: looking for a source: %w", err)
+	if err := s.maps.Sources.Lookup(key, &was); err != nil {
+		return err
 	}
-	switch err := s.maps.Sources.Put(key, &k); {
-	case errors.Is(err, unix.E2BIG):
-		return fmt.Errorf("bpf: %w: %d sources", ErrFull, s.maps.Sources.MaxEntries())
-	case err != nil:
-		return fmt.Errorf("bpf: putting a source: %w", err)
+	k.Bucket = was.Bucket
+	return s.maps.Sources.Update(key, &k, ebpf.UpdateExist)
+}
+
+// add puts a source that is not there.
+func (s *Shield) add(key uint64, k shieldSource) error {
+	k.Bucket = shieldBucket{Tokens: full, Stamp: uint32(s.now())}
+	s.memory.mark(key, 1)
+	err := s.maps.Sources.Update(key, &k, ebpf.UpdateNoExist)
+	if err != nil {
+		s.memory.mark(key, -1)
 	}
-	return nil
+	return err
 }
 
 // DeleteSource forgets one; one that is not there is forgotten already.
@@ -59,9 +83,13 @@ func (s *Shield) DeleteSource(key uint64) error {
 		return err
 	}
 	defer done()
-	if err := s.maps.Sources.Delete(key); err != nil && !missing(err) {
+	switch err := s.maps.Sources.Delete(key); {
+	case missing(err):
+		return nil
+	case err != nil:
 		return fmt.Errorf("bpf: forgetting a source: %w", err)
 	}
+	s.memory.mark(key, -1)
 	return nil
 }
 
@@ -85,21 +113,10 @@ func (s *Shield) snapshot() (map[uint64]shieldSource, error) {
 	}
 	defer done()
 	all := map[uint64]shieldSource{}
-	const at = 4096
-	keys, values := make([]uint64, at), make([]shieldSource, at)
-	var cursor ebpf.MapBatchCursor
-	for {
-		n, err := s.maps.Sources.BatchLookup(&cursor, keys, values, nil)
-		for i := range n {
-			all[keys[i]] = values[i]
-		}
-		if missing(err) {
-			return all, nil
-		}
-		if err != nil {
-			return nil, fmt.Errorf("bpf: reading sources: %w", err)
-		}
+	if err := eachSource(s.maps.Sources, func(key uint64, v shieldSource) { all[key] = v }); err != nil {
+		return nil, fmt.Errorf("bpf: reading sources: %w", err)
 	}
+	return all, nil
 }
 
 func source(k shieldSource) Source {

@@ -123,6 +123,16 @@ struct source {
 };
 ASSERT_SIZE(struct source, 16);
 
+/* How many sources there are at each hash. A flood of strangers asks this, which
+ * stays in the cache, and not the large table of sources. User space counts up before
+ * it puts a source and down after it took one away, so that what is 0 is nobody. */
+#define MARKS (1 << 17)
+#define MARK_SHIFT 20 /* other bits of the hash than the cell's and the tag's */
+
+struct marks {
+	__u8 count[MARKS];
+};
+
 /* Connections begun and not finished. */
 struct half_open {
 	__u32 stamp;
