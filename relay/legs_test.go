@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/netip"
+	"slices"
 	"sync"
 	"testing"
 
@@ -42,10 +43,10 @@ func (f *filter) open() map[uint16]bool {
 func TestPortsAreLiveFromTheAnswerToTheEnd(t *testing.T) {
 	for name, c := range map[string]struct {
 		ports relay.PortRange
-		live  int // during the call
+		live  []int // during the call
 	}{
-		"many ports":             {relay.PortRange{Low: 30200, High: 30239}, 4},
-		"one pair, on both ends": {relay.PortRange{Low: 30241, High: 30244}, 2},
+		"many ports":             {relay.PortRange{Low: 30200, High: 30239}, []int{2, 4}}, // 2 when both ends happen to be lent the same pair
+		"one pair, on both ends": {relay.PortRange{Low: 30241, High: 30244}, []int{2}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := &filter{live: map[uint16]bool{}}
@@ -56,9 +57,9 @@ func TestPortsAreLiveFromTheAnswerToTheEnd(t *testing.T) {
 			if m := g.relay.Addresses().Media; m != c.ports {
 				t.Errorf("the relay says its media ports are %v", m)
 			}
-			only := func(want int) {
+			only := func(want ...int) {
 				t.Helper()
-				if open := f.open(); len(open) != want+1 || !open[c.ports.Low-1] {
+				if open := f.open(); !slices.Contains(want, len(open)-1) || !open[c.ports.Low-1] {
 					t.Errorf("live are %v, want %d and another's", open, want)
 				}
 			}
@@ -67,7 +68,7 @@ func TestPortsAreLiveFromTheAnswerToTheEnd(t *testing.T) {
 			for i := range 3 {
 				id := fmt.Sprint("call", i)
 				reply := g.do(ng.Command{Name: ng.Offer, CallID: id, FromTag: "a", SDP: a.sdp(), Direction: [2]string{"external", "internal"}}, ng.ResultOK)
-				only(c.live)
+				only(c.live...)
 				s, err := sdp.Parse(reply.SDP)
 				if err != nil {
 					t.Fatal(err)
