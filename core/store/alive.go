@@ -38,10 +38,11 @@ func quiet(conn syscall.Conn) bool {
 	}
 	var n int
 	var peeked error
-	err = raw.Read(func(fd uintptr) bool {
+	// Control and not Read: after a slow write pgx may have left a reader waiting on
+	// the idle connection, and Read would wait for that one to end.
+	err = raw.Control(func(fd uintptr) {
 		var one [1]byte
 		n, _, peeked = unix.Recvfrom(int(fd), one[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
-		return true // whatever came of it, do not wait
 	})
 	return err == nil && n <= 0 && peeked == unix.EAGAIN
 }
