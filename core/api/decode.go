@@ -33,6 +33,7 @@ func (b body[T]) decode(f *faults) T { return b.decodeBy(decoder{f: f}) }
 func (b body[T]) lenient(f *faults) T { return b.decodeBy(decoder{f: f, lenient: true}) }
 
 func (b body[T]) decodeBy(d decoder) (v T) {
+	d.f.check(!bytes.Equal(b.raw, []byte("null")), "body", "wants an object")
 	if d.lenient && json.Unmarshal(b.raw, &v) == nil {
 		return v
 	}
