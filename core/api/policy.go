@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -55,7 +56,7 @@ type policyPutInput struct {
 func (a *API) policyPut(ctx context.Context, in *policyPutInput) (*versionOutput, error) {
 	var f faults
 	put := in.Body.decode(&f)
-	f.under("body.document", put.Document.Validate())
+	checkDocument(&f, "body.document", put.Document)
 	checkNote(&f, "body.note", put.Note)
 	tag := ifMatch(&f, in.IfMatch)
 	if err := f.err(); err != nil {
@@ -114,6 +115,13 @@ func (a *API) announce(ctx context.Context) {
 func checkNote(f *faults, path, note string) {
 	f.check(len(note) <= maxPhrase, path, "%d bytes; at most %d", len(note), maxPhrase)
 	f.check(oneLine(note) == note || len(note) > maxPhrase, path, "must be one line of text")
+}
+
+// checkDocument adds why a document cannot be in force: what is wrong with it, or
+// that no filter has room for it, in which case every node would refuse it.
+func checkDocument(f *faults, path string, d policy.Document) {
+	_, err := policy.Compile(d, 0, time.Now())
+	f.under(path, err)
 }
 
 type limitInput struct {
@@ -189,7 +197,7 @@ func (a *API) policyRollback(ctx context.Context, in *rollbackInput) (*versionOu
 	if r.Note == "" {
 		r.Note = fmt.Sprintf("back to version %d", r.Version)
 	}
-	f.under("version", v.Document.Validate())
+	checkDocument(&f, "version", v.Document)
 	if err := f.err(); err != nil {
 		return nil, err // it was put by a program with other rules
 	}

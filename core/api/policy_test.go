@@ -107,11 +107,33 @@ func TestPolicyFaults(t *testing.T) {
 	}
 	// A body that says nothing is not a policy that lets everybody in.
 	for path, want := range map[string]string{"": "body.document", "/rollback": "body.version"} {
-		for _, body := range []string{`{}`, `{"document":null,"version":null}`} {
+		for _, body := range []string{`{}`, `{"document":null,"version":null}`, `null`} {
 			method := map[bool]string{true: "PUT", false: "POST"}[path == ""]
+			want := map[bool]string{true: "body", false: want}[body == `null`]
 			if p := do[problem](k, 422, method, policyPath+path, body); !strings.Contains(p.locations(), want) {
 				t.Errorf("%s %s: faults at %s", path, body, p.locations())
 			}
+		}
+	}
+	if v := do[policy.Version](k, 200, "GET", policyPath, ""); v.Number != 0 {
+		t.Errorf("version %d is in force", v.Number)
+	}
+}
+
+// A document for whose lists no filter has room, so that every node would refuse
+// it, does not come into force.
+func TestPolicyWithoutRoom(t *testing.T) {
+	k := start(t)
+	var list strings.Builder
+	for i := range policy.MaxListNodes / 8 { // far apart and unlike in the end, so that each needs nodes of its own
+		end := uint32(i) * 2654435761
+		fmt.Fprintf(&list, `,{"prefix":"2001:db8:%x:%x:%x:%x::/128"}`, end>>16, i, end&0xffff, end>>8&0xffff)
+	}
+	document := `{"document":{"deny":[` + list.String()[1:] + `]}}`
+	for path, method := range map[string]string{policyPath: "PUT", "/shield/dry-run": "POST"} {
+		p := do[problem](k, 422, method, path, document)
+		if !strings.Contains(p.locations(), "body.document") || !strings.Contains(fmt.Sprint(p.Errors), "nodes") {
+			t.Errorf("%s: %+v", path, p)
 		}
 	}
 	if v := do[policy.Version](k, 200, "GET", policyPath, ""); v.Number != 0 {
