@@ -245,6 +245,8 @@ func TestHostileRequests(t *testing.T) {
 		"a name without end":     {"/nodes/" + strings.Repeat("x", 65) + "/report", "{}", 422},
 		"a ban of many":          {"/nodes/e/report", `{"banned":[{"prefix":"0.0.0.0/0","since":"2026-01-01T00:00:00Z","until":"2026-01-01T00:00:00Z"}]}`, 422},
 		"a ban without end":      {"/nodes/e/report", `{"banned":[{"prefix":"192.0.2.1/32","since":"2026-01-01T00:00:00Z","until":"9999-01-01T00:00:00Z"}]}`, 422},
+		"a ban from year 10000":  {"/nodes/e/report", `{"banned":[{"prefix":"192.0.2.1/32","since":"9999-12-31T23:59:59-23:00","until":"2026-12-31T00:00:00Z"}]}`, 422},
+		"a ban from year -1":     {"/nodes/e/report", `{"banned":[{"prefix":"192.0.2.1/32","since":"0000-01-01T00:00:00+23:00","until":"2026-12-31T00:00:00Z"}]}`, 422},
 		"counters without end":   {"/nodes/e/report", `{"counters":[` + strings.Repeat(`{"country":"ES"},`, 5000) + `{}]}`, 422},
 		"counters of elsewhere":  {"/nodes/e/report", `{"counters":[{"country":"Atlantis","verdict":"sunk","packets":1}]}`, 204},
 		"counters below nothing": {"/nodes/e/report", `{"counters":[{"country":"ES","verdict":"passed","packets":-1}]}`, 422},

@@ -98,7 +98,9 @@ func checkReport(f *faults, r protocol.Report) {
 		at := fmt.Sprintf("body.banned[%d]", i)
 		_, ok := oneSource(b.Prefix)
 		f.check(ok, at+".prefix", "%s", wantsOneSource)
-		f.check(!b.Since.IsZero() && !b.Until.IsZero() && b.Until.Before(time.Now().Add(maxBanFor)), at, "since and until must be times, and until within a year")
+		latest := time.Now().Add(maxBanFor) // JSON has no word for a time past the year 9999
+		f.check(b.Since.After(time.Unix(0, 0)) && b.Since.Before(latest) && !b.Until.IsZero() && b.Until.Before(latest), at,
+			"since and until must be times, and both within a year")
 	}
 }
 
