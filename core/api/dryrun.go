@@ -120,7 +120,7 @@ func (a *API) dryRun(ctx context.Context, in *dryRunInput) (*dryRunOutput, error
 		is := of(subjects, sourceOf(addr))
 		is.registered = true
 		is.services |= 1 << policy.SIP
-		out.registration(r, addr, before, &after)
+		out.registration(r, addr, is.services, before, &after)
 		return nil
 	})
 	if err != nil {
@@ -158,19 +158,23 @@ func (d *dry) note(table *geo.Table) {
 	}
 }
 
-// registration lists a registration whose source would be dropped.
-func (d *dry) registration(r tenancy.Registration, addr netip.Addr, before, after *bench) {
-	now := after.judge(addr, policy.SIP)
-	if !now.verdict.Drops() || before.judge(addr, policy.SIP).verdict.Drops() {
+// registration lists a registration whose source would be dropped at one of the
+// services it was seen at, once.
+func (d *dry) registration(r tenancy.Registration, addr netip.Addr, services uint8, before, after *bench) {
+	for s := policy.SIP; s < policy.Services; s++ {
+		now := after.judge(addr, s)
+		if services&(1<<s) == 0 || !now.verdict.Drops() || before.judge(addr, s).verdict.Drops() {
+			continue
+		}
+		if len(d.RegisteredDropped) >= maxListed {
+			d.lost++
+			return
+		}
+		d.RegisteredDropped = append(d.RegisteredDropped, DryRegistered{
+			Company: r.Company, User: r.User, Terminal: r.Terminal, Address: addr, Country: now.country.String(), Rule: after.rule(now, s),
+		})
 		return
 	}
-	if len(d.RegisteredDropped) >= maxListed {
-		d.lost++
-		return
-	}
-	d.RegisteredDropped = append(d.RegisteredDropped, DryRegistered{
-		Company: r.Company, User: r.User, Terminal: r.Terminal, Address: addr, Country: now.country.String(), Rule: after.rule(now, policy.SIP),
-	})
 }
 
 // judge counts every source once, whatever the number of services it was seen at.

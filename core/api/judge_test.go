@@ -114,6 +114,13 @@ func TestDryRun(t *testing.T) {
 		t.Errorf("notes %q, changes %v, window %q", d.Notes, d.Changes, d.Window)
 	}
 
+	// A phone that would lose another service than SIP is named too.
+	k.report("edge1", protocol.Report{Seen: seen("media", "203.0.113.9")})
+	d = do[api.DryRun](k, 200, "POST", "/shield/dry-run", `{"document":{"services":{"media":{"deny":["FR"]}}}}`)
+	if d.Summary != "would drop 1 source in 1 country, 1 of them registered: Ana of c (101 at 203.0.113.9, FR)" {
+		t.Errorf("another service: %+v", d)
+	}
+
 	// Put into force, the same document changes nothing more, and its opposite lets them in again.
 	do[policy.Version](k, 200, "PUT", policyPath, `{"document":{"countries":{"deny":["FR"]}}}`)
 	d = do[api.DryRun](k, 200, "POST", "/shield/dry-run", `{"document":{"countries":{"deny":["FR"]}}}`)
