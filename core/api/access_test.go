@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -104,6 +105,31 @@ func TestTokensAreReadAnew(t *testing.T) {
 	eventually(t, "the token is back", func() bool { return code(operatorToken) == 200 })
 	k.file("operator.token", "short")
 	eventually(t, "a bad token opens nothing", func() bool { return code("short") == 401 && code(operatorToken) == 401 })
+}
+
+// Whose token was taken back does not look on any longer.
+func TestStreamEndsWithItsToken(t *testing.T) {
+	t.Parallel()
+	k := start(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, "GET", k.url+"/api/v1/shield/stream", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+operatorToken)
+	resp, err := k.http.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != 200 {
+		t.Fatal(resp.Status)
+	}
+	k.file("operator.token", "another-0123456789abcdefghij")
+	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestTokensThatCannotBe(t *testing.T) {

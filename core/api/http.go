@@ -145,7 +145,8 @@ func (a *API) around(next http.Handler) http.Handler {
 
 // A call is what is known of a request beside what it says.
 type call struct {
-	who     string // whose token it came with
+	who     string      // whose token it came with
+	still   func() bool // whether that token still opens the operation
 	control *http.ResponseController
 }
 
@@ -193,7 +194,11 @@ func (a *API) enter(h huma.API) func(huma.Context, func(huma.Context)) {
 				return
 			}
 		}
-		callOf(ctx.Context()).who = who.Name
+		c := callOf(ctx.Context())
+		c.who, c.still = who.Name, func() bool {
+			now, ok := a.tokens.who(strings.TrimSpace(token))
+			return ok && now == who
+		}
 		next(ctx)
 	}
 }

@@ -91,6 +91,9 @@ func (a *API) stream(ctx context.Context, _ *struct{}) (*huma.StreamResponse, er
 			case <-ctx.Done():
 				return
 			}
+			if !call.still() {
+				return // the token was taken back
+			}
 		}
 	}}, nil
 }
