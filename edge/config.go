@@ -87,7 +87,7 @@ func (c Config) Validate() error {
 			errs = append(errs, fmt.Errorf(format, args...))
 		}
 	}
-	check(validName(c.Name), "name: wants one to 64 letters, digits, dots or hyphens")
+	check(validName(c.Name), "name: wants one to 64 letters, digits, dots, hyphens or underscores, a letter or digit first")
 	check(c.SIP.IsValid(), "sip: required, an address and a port")
 	check(c.Inside.IsValid(), "inside: required, an address and a port")
 	if !c.Advertise.IsValid() {
@@ -125,11 +125,13 @@ func usable(a netip.AddrPort) bool {
 	return a.IsValid() && a.Port() != 0 && !a.Addr().IsUnspecified()
 }
 
-// validName allows what stands in a header parameter without quotes.
+// validName allows what stands in a header parameter without quotes, and what core
+// takes for the name of a node.
 func validName(s string) bool {
-	for _, c := range s {
+	for i, c := range s {
 		switch {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '.', c == '_':
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+		case i > 0 && (c == '-' || c == '.' || c == '_'):
 		default:
 			return false
 		}

@@ -36,6 +36,11 @@ func TestValidateReportsEverything(t *testing.T) {
 			Relays:  []edge.Relay{{ID: "r", NG: any4}, {ID: "r"}, {ID: strings.Repeat("r", 99), NG: netip.MustParseAddrPort("192.0.2.1:2223")}},
 			KeyFile: "k", KeepAlive: edge.KeepAlive{Off: true}, MaxTransactions: -1,
 		}, "name advertise advertise inside tls.cert tls.key core[0] relays[0].ng relays[1].id relays[1].ng relays[2].id max_transactions"},
+		"a name that core would not take for a node's": {func() edge.Config {
+			c := edge.DefaultConfig()
+			c.KeyFile, c.Name = "k", "-edge"
+			return c
+		}(), "name"},
 		"an advertised address that is none": {func() edge.Config {
 			c := edge.DefaultConfig()
 			c.KeyFile, c.Advertise = "k", netip.IPv4Unspecified()

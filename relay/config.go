@@ -47,8 +47,7 @@ func (c Config) Validate() error {
 			errs = append(errs, fmt.Errorf(format, args...))
 		}
 	}
-	check(c.ID != "", "id: required")
-	check(len(c.ID) <= 32, "id: longer than 32 characters")
+	check(validID(c.ID), "id: wants one to 32 letters, digits, dots, hyphens or underscores, a letter or digit first")
 	check(c.NG.IsValid(), "ng: required, an address and a port")
 	check(!c.NG.IsValid() || !c.NG.Addr().IsUnspecified(), "ng: %v is every address; commands must come from a private one only", c.NG)
 	for _, i := range []struct {
@@ -141,3 +140,16 @@ func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil
 
 // String is time.Duration's.
 func (d Duration) String() string { return time.Duration(d).String() }
+
+// validID allows what core takes for the name of a node.
+func validID(s string) bool {
+	for i, c := range s {
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+		case i > 0 && (c == '-' || c == '.' || c == '_'):
+		default:
+			return false
+		}
+	}
+	return s != "" && len(s) <= 32
+}

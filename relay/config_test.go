@@ -77,6 +77,20 @@ func TestAllFaultsAtOnce(t *testing.T) {
 	}
 }
 
+// A name that core would not take leaves the relay without a policy for ever.
+func TestIDIsANodesName(t *testing.T) {
+	for id, ok := range map[string]bool{
+		"relay-1": true, "r": true, "1.a_b": true, strings.Repeat("x", 32): true,
+		"": false, "-r": false, ".": false, "relay 1": false, "a/b": false, "é": false, strings.Repeat("x", 33): false,
+	} {
+		c := relay.DefaultConfig()
+		c.ID = id
+		if err := c.Validate(); (err == nil) != ok {
+			t.Errorf("%q: %v", id, err)
+		}
+	}
+}
+
 func TestAPortInUseIsNamed(t *testing.T) {
 	cfg := relay.DefaultConfig()
 	cfg.NG = addr(listen(t, "127.0.0.1"))
