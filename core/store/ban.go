@@ -16,6 +16,14 @@ import (
 // that are banned beyond it stay banned only where they were caught.
 const MaxBans = 16384
 
+// How many of them nodes may make: on evidence that could be forged, and at all. A
+// stranger who forges sources must not take the place of bans that are founded,
+// and no stranger that of an operator's.
+const (
+	MaxForged = MaxBans * 3 / 4
+	MaxNodes  = MaxBans * 7 / 8
+)
+
 // banHistory is how long a ban that is over is remembered.
 const banHistory = 90 * 24 * time.Hour
 
@@ -83,9 +91,12 @@ func (p *Platform) Ban(ctx context.Context, b tenancy.Ban) (tenancy.Ban, error) 
 		var before json.RawMessage
 		if id != 0 {
 			before = banJSON(old)
-			if err := c.lift(id, b.By); err != nil {
-				return err
-			}
+			err = c.lift(id, b.By)
+		} else {
+			err = c.room(MaxBans)
+		}
+		if err != nil {
+			return err
 		}
 		if err := c.insert(b); err != nil {
 			return err
@@ -125,17 +136,22 @@ func (p *Platform) Lift(ctx context.Context, prefix netip.Prefix, who string) (t
 // TakeBans keeps bans that nodes made and says how many were news. One that is
 // known (by its prefix, node and beginning) is passed over, also when it was
 // lifted since; one of a source that is banned already makes that ban longer, never
-// shorter. Past MaxBans in force the rest are left out and tenancy.ErrFull is
-// returned. Such bans are no audit's matter: who, when and why stand in the ban,
+// shorter. Past MaxForged or MaxNodes in force the rest are left out and
+// tenancy.ErrFull is returned. Such bans are no audit's matter: who, when and why stand in the ban,
 // and strangers would write the audit.
 func (p *Platform) TakeBans(ctx context.Context, bans []tenancy.Ban) (taken int, err error) {
 	full := false
 	err = p.changeBans(ctx, func(c *banChange) error {
 		for _, b := range bans {
+			if full && !b.Proven {
+				continue
+			}
 			switch did, err := c.take(b); {
 			case errors.Is(err, tenancy.ErrFull):
 				full = true
-				return nil
+				if b.Proven {
+					return nil
+				}
 			case err != nil:
 				return err
 			case did:

@@ -46,7 +46,8 @@ func (c *banChange) inForce(prefix netip.Prefix) (id int64, b tenancy.Ban, err e
 	return id, b, err
 }
 
-func (c *banChange) insert(b tenancy.Ban) error {
+// room is tenancy.ErrFull when most bans are in force.
+func (c *banChange) room(most int) error {
 	if !c.counted {
 		err := c.tx.QueryRowContext(c.ctx, `SELECT count(*) FROM bans`+banInForce, c.at.UnixMicro()).Scan(&c.count)
 		if err != nil {
@@ -54,9 +55,13 @@ func (c *banChange) insert(b tenancy.Ban) error {
 		}
 		c.counted = true // with what this change did so far in it
 	}
-	if c.count >= MaxBans {
+	if c.count >= most {
 		return tenancy.ErrFull
 	}
+	return nil
+}
+
+func (c *banChange) insert(b tenancy.Ban) error {
 	c.count++
 	proven := 0
 	if b.Proven {
@@ -92,6 +97,13 @@ func (c *banChange) take(b tenancy.Ban) (bool, error) {
 		return false, err
 	}
 	if id == 0 {
+		most := MaxForged
+		if b.Proven {
+			most = MaxNodes
+		}
+		if err := c.room(most); err != nil {
+			return false, err
+		}
 		return true, c.insert(b)
 	}
 	if !b.Until.After(old.Until) && (old.Proven || !b.Proven) {

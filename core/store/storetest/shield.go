@@ -195,22 +195,35 @@ func testNodeBans(t *testing.T, s *store.Store) {
 
 func testBansAreBounded(t *testing.T, s *store.Store) {
 	ctx, p := t.Context(), s.Platform()
-	var many []tenancy.Ban
-	for i := range store.MaxBans + 10 {
-		b := ban("192.0.2.0/24", "edge1", time.Hour)
-		b.Prefix = netip.PrefixFrom(netip.AddrFrom4([4]byte{198, 18, byte(i >> 8), byte(i)}), 32)
-		many = append(many, b)
+	many := func(first byte, n int, proven bool) (all []tenancy.Ban) {
+		for i := range n {
+			b := ban("192.0.2.0/24", "edge1", time.Hour)
+			b.Prefix, b.Proven = netip.PrefixFrom(netip.AddrFrom4([4]byte{198, first, byte(i >> 8), byte(i)}), 32), proven
+			all = append(all, b)
+		}
+		return all
 	}
-	n, err := p.TakeBans(ctx, many)
-	wantErr(t, "too many bans", err, tenancy.ErrFull)
-	want(t, "taken", n, store.MaxBans)
+	take := func(what string, bans []tenancy.Ban, taken int) {
+		t.Helper()
+		n, err := p.TakeBans(ctx, bans)
+		wantErr(t, what, err, tenancy.ErrFull)
+		want(t, what, n, taken)
+	}
+	// Of one batch those that could be forged leave room for those that could not.
+	take("forged, and some that are not", append(many(18, store.MaxForged+10, false), many(19, 10, true)...), store.MaxForged+10)
+	take("proven", many(19, store.MaxNodes, true), store.MaxNodes-store.MaxForged) // ten of them longer than before
+	longer := many(18, 1, true)
+	longer[0].Until = longer[0].Until.Add(time.Hour)
+	n, err := p.TakeBans(ctx, longer) // takes the place of another, so there is room
+	ok(t, err)
+	want(t, "a longer ban", n, 1)
 	in, _, err := p.Bans(ctx)
 	ok(t, err)
-	want(t, "in force", len(in), store.MaxBans)
-	_, err = p.Ban(ctx, ban("192.0.2.1/32", "ana", time.Hour))
-	wantErr(t, "an operator's ban", err, tenancy.ErrFull)
-	_, err = p.Lift(ctx, in[0].Prefix, "ana")
-	ok(t, err)
+	want(t, "in force", len(in), store.MaxNodes)
+
+	// The rest is for operators.
+	_, err = p.Ban(ctx, tenancy.Ban{Prefix: in[0].Prefix, Reason: "again", Until: time.Now().Add(time.Hour), By: "ana"})
+	ok(t, err) // in the place of another
 	_, err = p.Ban(ctx, ban("192.0.2.1/32", "ana", time.Hour))
 	ok(t, err)
 }
