@@ -12,6 +12,14 @@ import (
 // maxBans bounds the bans of core's list and those of this node, each.
 const maxBans = 1 << 14
 
+// crowded is how many bans core's list may have before it takes none any more that
+// a node made on evidence which could be forged (store.MaxForged).
+const crowded = maxBans * 3 / 4
+
+// settleAfter is how long core may take from taking a ban to having it in its list:
+// it gathers those of a storm for some seconds.
+const settleAfter = 15 * time.Second
+
 // An origin is who made a ban, which says who may end it.
 type origin uint8
 
@@ -26,6 +34,7 @@ const (
 type ban struct {
 	protocol.Ban
 	origin origin
+	toldAt time.Time // when core took it; zero: not in this process
 }
 
 // A banlist is every ban in force, and the only place where they are put together.
@@ -138,13 +147,15 @@ func (l *banlist) replace(list map[judge.Key]protocol.Ban) (touched []judge.Key)
 	return touched
 }
 
-// settle is called when core answered a question that was asked after it took the
-// bans in given: if its list does not have one by now, somebody lifted it. Bans
-// that the kernel had and core's list does not have are over too.
+// settle is called when core answered a question that was asked well after it took
+// the bans in given: if its list does not have one by now, somebody lifted it, or it
+// had no room, in which case the ban stays where it was made. Bans that the kernel
+// had and core's list does not have are over too.
 func (l *banlist) settle(given map[judge.Key]time.Time) (touched []judge.Key) {
+	room := len(l.core) < crowded
 	for k, h := range l.here {
 		since, ok := given[k]
-		if h.origin == found || h.origin == told && ok && since.Equal(h.Since) {
+		if h.origin == found || h.origin == told && ok && room && since.Equal(h.Since) {
 			delete(l.here, k)
 			touched = append(touched, k)
 		}
@@ -152,11 +163,12 @@ func (l *banlist) settle(given map[judge.Key]time.Time) (touched []judge.Key) {
 	return touched
 }
 
-// told are the bans that core took and whose fate is not settled.
-func (l *banlist) told() map[judge.Key]time.Time {
+// told are the bans that core took long enough ago to have them in its list, and
+// whose fate is not settled.
+func (l *banlist) told(now time.Time) map[judge.Key]time.Time {
 	out := map[judge.Key]time.Time{}
 	for k, h := range l.here {
-		if h.origin == told {
+		if h.origin == told && now.Sub(h.toldAt) >= settleAfter {
 			out[k] = h.Since
 		}
 	}
@@ -177,11 +189,11 @@ func (l *banlist) untold(n int, now time.Time) []protocol.Ban {
 }
 
 // took notes that core has these.
-func (l *banlist) took(bans []protocol.Ban) {
+func (l *banlist) took(bans []protocol.Ban, now time.Time) {
 	for _, b := range bans {
 		k := judge.KeyOf(b.Prefix.Addr())
 		if h, ok := l.here[k]; ok && h.origin == untold && h.Since.Equal(b.Since) {
-			h.origin = told
+			h.origin, h.toldAt = told, now
 			l.here[k] = h
 		}
 	}

@@ -31,8 +31,8 @@ type contact struct {
 func (g *Guard) follow(ctx context.Context) {
 	away := backoff{first: firstWait, most: mostWait}
 	for revision := ""; ctx.Err() == nil; {
-		given := g.ledger.told()
 		asked := time.Now()
+		given := g.ledger.told(asked)
 		w := protocol.Watch{PolicyVersion: g.force.Load().version.Number, BansRevision: revision}
 		orders, err := g.core.watch(ctx, w)
 		if err != nil {

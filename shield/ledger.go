@@ -125,7 +125,7 @@ func (l *ledger) offended(e event, rules policy.Bans, now time.Time) {
 	}
 	long := l.docket.sentence(k, time.Duration(rules.Duration), now)
 	b := protocol.Ban{Prefix: prefixOf(k), Reason: reason, Since: now, Until: now.Add(long), By: l.node, Proven: e.proven}
-	l.add(k, ban{b, untold}, now)
+	l.add(k, ban{Ban: b, origin: untold}, now)
 	l.made++
 }
 

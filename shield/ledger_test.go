@@ -273,8 +273,8 @@ func TestOwnBansLastUntilCoreHasThem(t *testing.T) {
 	if len(told) != 1 || told[0].By != "edge-1" || told[0].Reason == "" {
 		t.Fatalf("core is told %+v", told)
 	}
-	before := l.told() // core is asked now, before it took the ban
-	l.took(told)
+	before := l.told(now) // core is asked now, before it took the ban
+	l.took(told, now)
 	l.replaceBans(map[judge.Key]protocol.Ban{}, now) // and answers with a list from before
 	l.settle(before, now)
 	wantClass(t, l.filter, "203.0.113.9", policy.Ban)
@@ -283,15 +283,33 @@ func TestOwnBansLastUntilCoreHasThem(t *testing.T) {
 	}
 	// Asked after it took the ban, it has it or somebody lifted it.
 	l.replaceBans(map[judge.Key]protocol.Ban{key: told[0]}, now)
-	l.settle(l.told(), now)
+	l.settle(l.told(now), now)
 	wantClass(t, l.filter, "203.0.113.9", policy.Ban)
 	l.replaceBans(map[judge.Key]protocol.Ban{}, now)
 	wantClass(t, l.filter, "203.0.113.9", policy.Unknown)
 
 	accuse(l, "203.0.113.10", Scanner, true, 1)
-	l.took(l.untold(10, now))
-	l.settle(l.told(), now) // core's list did not change: it was lifted at once
+	l.took(l.untold(10, now), now)
+	l.settle(l.told(now.Add(settleAfter/2)), now) // core gathers bans before it lists them
+	wantClass(t, l.filter, "203.0.113.10", policy.Ban)
+	l.settle(l.told(now.Add(settleAfter)), now) // core's list did not change: it was lifted at once
 	wantClass(t, l.filter, "203.0.113.10", policy.Unknown)
+}
+
+// A ban for which core had no room stays in force where it was made.
+func TestABanWithoutRoomAtCoreStays(t *testing.T) {
+	now := time.Now()
+	l := newLedger(newUser(), "edge-1", quiet())
+	list := map[judge.Key]protocol.Ban{}
+	for i := range crowded {
+		a := netip.AddrFrom4([4]byte{198, 18, byte(i >> 8), byte(i)})
+		list[judge.KeyOf(a)] = protocol.Ban{Prefix: netip.PrefixFrom(a, 32), Since: now, Until: now.Add(time.Hour)}
+	}
+	accuse(l, "203.0.113.9", Scanner, true, 1)
+	l.took(l.untold(10, now), now)
+	l.replaceBans(list, now)
+	l.settle(l.told(now.Add(settleAfter)), now)
+	wantClass(t, l.filter, "203.0.113.9", policy.Ban)
 }
 
 func TestTheFilterIsMadeToSayWhatTheLedgerDoes(t *testing.T) {

@@ -57,7 +57,7 @@ func (g *Guard) Bans() []protocol.Ban {
 func (l *ledger) banHere(k judge.Key, b protocol.Ban, now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.add(k, ban{b, local}, now)
+	return l.add(k, ban{Ban: b, origin: local}, now)
 }
 
 func (l *ledger) lift(k judge.Key, now time.Time) bool {
@@ -76,14 +76,14 @@ func (l *ledger) untold(n int, now time.Time) []protocol.Ban {
 	return l.bans.untold(n, now)
 }
 
-func (l *ledger) told() map[judge.Key]time.Time {
+func (l *ledger) told(now time.Time) map[judge.Key]time.Time {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.bans.told()
+	return l.bans.told(now)
 }
 
-func (l *ledger) took(bans []protocol.Ban) {
+func (l *ledger) took(bans []protocol.Ban, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.bans.took(bans)
+	l.bans.took(bans, now)
 }

@@ -46,7 +46,7 @@ func (l *ledger) load(s state, now time.Time) (odd int) {
 		}
 		b.Prefix = p
 		if b.Until.After(now) {
-			l.bans.put(k, ban{b.Ban, b.Origin})
+			l.bans.put(k, ban{Ban: b.Ban, origin: b.Origin})
 		}
 	}
 	for _, x := range s.Lifted {
@@ -100,8 +100,8 @@ func (l *ledger) adoptOne(k judge.Key, s judge.Source, now, until time.Time) {
 	st, ok := l.standings[k]
 	if s.Class == policy.Ban {
 		if _, known := l.bans.of(k, now); !known {
-			l.bans.put(k, ban{protocol.Ban{Prefix: prefixOf(k), Reason: "banned before the last start; the reason is lost",
-				Since: now, Until: until, By: l.node, Proven: s.Proven}, found})
+			l.bans.put(k, ban{Ban: protocol.Ban{Prefix: prefixOf(k), Reason: "banned before the last start; the reason is lost",
+				Since: now, Until: until, By: l.node, Proven: s.Proven}, origin: found})
 		}
 		return
 	}

@@ -59,7 +59,7 @@ func (g *Guard) report(ctx context.Context) error {
 		return err
 	}
 	if len(banned) > 0 {
-		g.ledger.took(banned)
+		g.ledger.took(banned, time.Now())
 		g.save()
 	}
 	return nil

@@ -20,7 +20,7 @@ func TestWhatTheLedgerKnowsOutlivesIt(t *testing.T) {
 	l.promote(addr("2001:db8:5:6::1"), time.Time{}, now)
 	accuse(l, "203.0.113.9", Scanner, true, 1)
 	accuse(l, "203.0.113.10", Scanner, true, 1)
-	l.took(l.untold(10, now)[:1])
+	l.took(l.untold(10, now)[:1], now)
 	l.replaceBans(map[judge.Key]protocol.Ban{
 		judge.KeyOf(addr("203.0.113.1")): {Prefix: pfx("203.0.113.1/32"), Since: now, Until: now.Add(time.Hour), Reason: "core", Proven: true},
 		judge.KeyOf(addr("203.0.113.2")): {Prefix: pfx("203.0.113.2/32"), Since: now, Until: now.Add(time.Hour), Reason: "core", Proven: true},
