@@ -97,7 +97,15 @@ func (l *banlist) list(now time.Time) []protocol.Ban {
 // put adds a ban of this node; it says no when there are too many.
 func (l *banlist) put(k judge.Key, b ban) bool {
 	old, ok := l.here[k]
-	if !ok && len(l.here) >= maxBans {
+	room := maxBans // forged sources must not take the place of who earned it, nor of an operator's
+	switch {
+	case b.origin == local:
+	case b.Proven:
+		room = maxBans * 7 / 8
+	default:
+		room = maxBans * 3 / 4
+	}
+	if !ok && len(l.here) >= room {
 		return false
 	}
 	if b.origin != local && old.Until.After(b.Until) {

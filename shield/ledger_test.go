@@ -296,6 +296,33 @@ func TestOwnBansLastUntilCoreHasThem(t *testing.T) {
 	wantClass(t, l.filter, "203.0.113.10", policy.Unknown)
 }
 
+// However many sources a stranger forges, there is room for bans that are founded,
+// and for those of operators.
+func TestForgedBansLeaveRoom(t *testing.T) {
+	now := time.Now()
+	l := newBanlist()
+	put := func(first byte, n int, proven bool, o origin) (taken int) {
+		for i := range n {
+			a := netip.AddrFrom4([4]byte{198, first, byte(i >> 8), byte(i)})
+			if l.put(judge.KeyOf(a), ban{Ban: protocol.Ban{Since: now, Until: now.Add(time.Hour), Proven: proven}, origin: o}) {
+				taken++
+			}
+		}
+		return taken
+	}
+	for _, got := range []struct{ is, want int }{
+		{put(18, maxBans, false, untold), maxBans * 3 / 4},
+		{put(19, maxBans, true, untold), maxBans / 8},
+		{put(20, maxBans, true, local), maxBans / 8},
+		{put(20, maxBans/8, true, local), maxBans / 8}, // which it has already
+		{len(l.here), maxBans},
+	} {
+		if got.is != got.want {
+			t.Errorf("%d, want %d", got.is, got.want)
+		}
+	}
+}
+
 // A ban for which core had no room stays in force where it was made.
 func TestABanWithoutRoomAtCoreStays(t *testing.T) {
 	now := time.Now()
