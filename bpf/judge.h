@@ -145,9 +145,9 @@ static __always_inline enum verdict judge(struct packet *p)
 	if (p->service == SERVICE_RTP && !live(p->port))
 		return VERDICT_NO_LEG;
 	p->hash = mix64(p->high ^ seed);
-	if (p->service != SERVICE_RTP)
-		expect(b, p);
 	s = exactly(p);
+	if (!s && p->service != SERVICE_RTP)
+		expect(b, p);
 	placed = country(p);
 	y = in_force();
 	if (!y)

@@ -143,13 +143,21 @@ func edit(f frame.Frame, change func(b []byte)) []byte {
 
 func TestVerdicts(t *testing.T) {
 	s := trial(t)
+	for _, tests := range []map[string]verdict{wellFormed(), deformed()} {
+		for name, want := range tests {
+			t.Run(name, func(t *testing.T) { judged(t, s, want) })
+		}
+	}
+}
+
+// wellFormed are packets that a peer might send, and what the rules of trial say of them.
+func wellFormed() map[string]verdict {
 	const (
-		notOurs   = shieldVerdictVERDICT_NOT_OURS
-		passed    = shieldVerdictVERDICT_PASSED
-		malformed = shieldVerdictVERDICT_MALFORMED
-		denied    = shieldVerdictVERDICT_COUNTRY_DENIED
+		notOurs = shieldVerdictVERDICT_NOT_OURS
+		passed  = shieldVerdictVERDICT_PASSED
+		denied  = shieldVerdictVERDICT_COUNTRY_DENIED
 	)
-	tests := map[string]verdict{
+	return map[string]verdict{
 		"a stranger's OPTIONS":                  {to("192.0.2.9", 5060).Bytes(), pass, passed, 0},
 		"over IPv6":                             {to("2001:db8::9", 5060).Bytes(), pass, passed, 0},
 		"to TURN":                               {to("192.0.2.10", 3478).Bytes(), pass, passed, 0},
@@ -194,6 +202,17 @@ func TestVerdicts(t *testing.T) {
 		"a connection in the middle":            {to("192.0.2.12", 5060, frame.ACK, frame.PSH).Bytes(), pass, shieldVerdictVERDICT_CONNECTION, 0},
 		"its end":                               {to("192.0.2.12", 5060, frame.ACK, frame.FIN).Bytes(), pass, shieldVerdictVERDICT_CONNECTION, 0},
 		"SYN and ACK":                           {to("192.0.2.12", 5060, frame.SYN, frame.ACK).Bytes(), pass, shieldVerdictVERDICT_CONNECTION, 0},
+	}
+}
+
+// deformed are packets that no phone sends, and what looks like them and is none of our business.
+func deformed() map[string]verdict {
+	const (
+		notOurs   = shieldVerdictVERDICT_NOT_OURS
+		passed    = shieldVerdictVERDICT_PASSED
+		malformed = shieldVerdictVERDICT_MALFORMED
+	)
+	return map[string]verdict{
 		"no flags":                              {to("192.0.2.12", 5060, frame.PSH).Bytes(), drop, malformed, 0},
 		"SYN and FIN":                           {to("192.0.2.12", 5060, frame.SYN, frame.FIN).Bytes(), drop, malformed, 0},
 		"SYN and RST":                           {to("192.0.2.12", 5060, frame.SYN, frame.RST, frame.ACK).Bytes(), drop, malformed, 0},
@@ -217,9 +236,6 @@ func TestVerdicts(t *testing.T) {
 		"a datagram longer than the packet":     {edit(to("192.0.2.12", 53), func(b []byte) { b[39]++ }), drop, malformed, 0},
 		"a segment with a header of 16 bytes":   {edit(to("192.0.2.12", 5060, frame.SYN), func(b []byte) { b[46] = 4 << 4 }), drop, malformed, 0},
 		"a segment with a header past its end":  {edit(to("192.0.2.12", 22, frame.SYN), func(b []byte) { b[46] = 6 << 4 }), drop, malformed, 0},
-	}
-	for name, want := range tests {
-		t.Run(name, func(t *testing.T) { judged(t, s, want) })
 	}
 }
 
