@@ -55,9 +55,11 @@ type API struct {
 }
 
 // Times and sizes of the server. A held Watch and a stream set their own write limit.
+// Connections are idle for a short while only: whoever has no token may hold them
+// too, and nodes speak every second.
 const (
 	headerLimit   = 10 * time.Second
-	idleLimit     = 2 * time.Minute
+	idleLimit     = 10 * time.Second
 	writeLimit    = 30 * time.Second
 	requestLimit  = 20 * time.Second
 	stopLimit     = 5 * time.Second
