@@ -137,8 +137,8 @@ func (p *Platform) Lift(ctx context.Context, prefix netip.Prefix, who string) (t
 // known (by its prefix, node and beginning) is passed over, also when it was
 // lifted since; one of a source that is banned already makes that ban longer, never
 // shorter. Past MaxForged or MaxNodes in force the rest are left out and
-// tenancy.ErrFull is returned. Such bans are no audit's matter: who, when and why stand in the ban,
-// and strangers would write the audit.
+// tenancy.ErrFull is returned. Such bans are no audit's matter: who, when and why
+// stand in the ban, and strangers would write the audit.
 func (p *Platform) TakeBans(ctx context.Context, bans []tenancy.Ban) (taken int, err error) {
 	full := false
 	err = p.changeBans(ctx, func(c *banChange) error {
