@@ -12,8 +12,8 @@ import (
 // maxBans bounds the bans of core's list and those of this node, each.
 const maxBans = 1 << 14
 
-// crowded is how many bans core's list may have before it takes none any more that
-// a node made on evidence which could be forged (store.MaxForged).
+// crowded is how many bans there may be, here and in core's list, before none is
+// taken any more that a node made on evidence which could be forged (store.MaxForged).
 const crowded = maxBans * 3 / 4
 
 // settleAfter is how long core may take from taking a ban to having it in its list:
@@ -103,7 +103,7 @@ func (l *banlist) put(k judge.Key, b ban) bool {
 	case b.Proven:
 		room = maxBans * 7 / 8
 	default:
-		room = maxBans * 3 / 4
+		room = crowded
 	}
 	if !ok && len(l.here) >= room {
 		return false

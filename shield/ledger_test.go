@@ -211,8 +211,8 @@ func TestStrangersFillNoTable(t *testing.T) {
 	if n := len(l.docket.repeats); n > maxRepeats {
 		t.Errorf("%d counts of bans", n)
 	}
-	if n := len(l.bans.here); n != maxBans {
-		t.Errorf("%d bans, want %d", n, maxBans)
+	if n := len(l.bans.here); n != crowded {
+		t.Errorf("%d bans, want %d", n, crowded)
 	}
 	if l.full == 0 {
 		t.Error("nothing says that there was no room")
@@ -311,7 +311,7 @@ func TestForgedBansLeaveRoom(t *testing.T) {
 		return taken
 	}
 	for _, got := range []struct{ is, want int }{
-		{put(18, maxBans, false, untold), maxBans * 3 / 4},
+		{put(18, maxBans, false, untold), crowded},
 		{put(19, maxBans, true, untold), maxBans / 8},
 		{put(20, maxBans, true, local), maxBans / 8},
 		{put(20, maxBans/8, true, local), maxBans / 8}, // which it has already
