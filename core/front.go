@@ -173,7 +173,7 @@ func (f *front) identify(ctx context.Context, j *job, aor sip.HeaderID) (*tenanc
 	case err != nil:
 		f.fail(j, err)
 	case !owns:
-		f.reply(j, sip.Response{Code: 403})
+		f.reply(j, sip.Response{Code: 403, Headers: []byte(credentialsRight)})
 	default:
 		return &terminal, company
 	}

@@ -154,6 +154,9 @@ func TestWhoMayBeWhom(t *testing.T) {
 	e := dialEdge(t, c)
 	m := e.askAs(demo.login(0), request{to: "<sip:102@demo.lindero.test>", from: "<sip:102@demo.lindero.test>"})
 	wantCode(t, m, 403)
+	if got := string(m.Find("Lindero-Credentials")); got != "right" {
+		t.Errorf("the edge is told that the credentials were %q", got) // and would count a guess
+	}
 	m = e.askAs(demo.login(0), request{method: "INVITE", uri: "sip:600@demo.lindero.test", from: "<sip:102@demo.lindero.test>"})
 	wantCode(t, m, 403)
 	m = e.askAs(demo.login(0), request{method: "INVITE", uri: "sip:600@demo.lindero.test", from: "<sip:600@demo.lindero.test>"})
