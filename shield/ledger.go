@@ -116,14 +116,15 @@ func (l *ledger) offended(e event, rules policy.Bans, now time.Time) {
 	if !e.proven && class == policy.Registered {
 		return
 	}
-	reason, guilty := l.docket.strike(strikeKey{k, e.offence, e.proven}, rules, now)
+	registered := class == policy.Registered
+	reason, guilty := l.docket.strike(strikeKey{k, e.offence, e.proven}, registered, rules, now)
 	if !guilty {
 		return
 	}
 	if e.detail != "" {
 		reason += ": " + printable(e.detail)
 	}
-	long := l.docket.sentence(k, time.Duration(rules.Duration), now)
+	long := l.docket.sentence(repeatKey{k, registered}, time.Duration(rules.Duration), now)
 	b := protocol.Ban{Prefix: prefixOf(k), Reason: reason, Since: now, Until: now.Add(long), By: l.node, Proven: e.proven}
 	l.add(k, ban{Ban: b, origin: untold}, now)
 	l.made++

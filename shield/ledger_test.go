@@ -105,6 +105,36 @@ func TestBansDoubleUpToADay(t *testing.T) {
 	})
 }
 
+// What a stranger did at an address before makes the first ban of the office that
+// is there now no longer; the office's own repeats count.
+func TestAnOfficesFirstBanIsTheFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLedger(newUser(), "edge-1", quiet())
+		const office = "203.0.113.9"
+		key := judge.KeyOf(addr(office))
+		for range 3 {
+			accuse(l, office, BadCredentials, true, rules().Failures)
+			l.lift(key, time.Now())
+		}
+		l.promote(addr(office), time.Now().Add(10*time.Hour), time.Now())
+		for _, want := range []time.Duration{10 * time.Minute, 20 * time.Minute} {
+			accuse(l, office, BadCredentials, true, 10*rules().Failures)
+			b, ok := l.bans.of(key, time.Now())
+			if reason := "100 wrong credentials in 10m (10 times the usual limit, as it has registrations): a test"; !ok || b.Until.Sub(b.Since) != want || b.Reason != reason {
+				t.Fatalf("banned is %v, for %v, as %q", ok, b.Until.Sub(b.Since), b.Reason)
+			}
+			pass(want + time.Second)
+		}
+		s := state{Format: stateFormat}
+		l.save(&s, time.Now())
+		next := newLedger(newUser(), "edge-1", quiet())
+		next.load(s, time.Now())
+		if office, others := next.docket.repeats[repeatKey{key, true}].times, next.docket.repeats[repeatKey{key, false}].times; office != 2 || others != 3 {
+			t.Errorf("after a restart %d bans of the office are counted, and %d of others", office, others)
+		}
+	})
+}
+
 func TestFailuresOfOldDoNotCount(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLedger(newUser(), "edge-1", quiet())
@@ -130,7 +160,11 @@ func TestWhoIsBannedOnWhatEvidence(t *testing.T) {
 		"one failure too few":                   {BadCredentials, true, 9, false, nil, policy.Unknown},
 		"a guesser by datagrams":                {BadCredentials, false, 10, false, nil, policy.Ban},
 		"a registered source, forged":           {BadCredentials, false, 100, true, nil, policy.Registered},
-		"a registered source, not forged":       {BadCredentials, true, 10, true, nil, policy.Ban},
+		"a registered source, not forged":       {BadCredentials, true, 100, true, nil, policy.Ban},
+		"an office with a phone of old":         {BadCredentials, true, 99, true, nil, policy.Registered},
+		"an office's odd gateway":               {Malformed, true, 499, true, nil, policy.Registered},
+		"an office's odder gateway":             {Malformed, true, 500, true, nil, policy.Ban},
+		"a scanner in an office":                {Scanner, true, 1, true, nil, policy.Ban},
 		"a storm of malformed messages":         {Malformed, true, 50, false, nil, policy.Ban},
 		"a few malformed messages":              {Malformed, true, 49, false, nil, policy.Unknown},
 		"a scanner":                             {Scanner, false, 1, false, nil, policy.Ban},

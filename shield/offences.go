@@ -39,6 +39,7 @@ const (
 	repeatAfter = 24 * time.Hour // a ban that ended so long ago is forgotten
 	maxDetail   = 120            // bytes of a reason that a stranger may have chosen
 	maxReason   = 400            // bytes of one that an operator wrote
+	officeWorth = 10             // so many times the limit has a registered source: an office is behind it
 )
 
 // A strike counts a source's offences of one kind since began. Forged messages
@@ -55,6 +56,14 @@ type strikeKey struct {
 	proven  bool
 }
 
+// A repeatKey is whose bans are counted. Those of the time when somebody was
+// registered there are counted apart: what a stranger at the same address did
+// before makes no office's first ban longer.
+type repeatKey struct {
+	source     judge.Key
+	registered bool
+}
+
 // A repeat counts a source's bans.
 type repeat struct {
 	times int
@@ -66,15 +75,17 @@ type repeat struct {
 // so a forger of sources only makes others' counts start anew.
 type docket struct {
 	strikes map[strikeKey]strike
-	repeats map[judge.Key]repeat
+	repeats map[repeatKey]repeat
 }
 
 func newDocket() docket {
-	return docket{strikes: map[strikeKey]strike{}, repeats: map[judge.Key]repeat{}}
+	return docket{strikes: map[strikeKey]strike{}, repeats: map[repeatKey]repeat{}}
 }
 
-// strike counts one offence and says whether it is one too many, and why.
-func (d *docket) strike(k strikeKey, rules policy.Bans, now time.Time) (reason string, guilty bool) {
+// strike counts one offence and says whether it is one too many, and why. Behind a
+// registered source may be an office, where one phone with an old password must not
+// silence all the others.
+func (d *docket) strike(k strikeKey, registered bool, rules policy.Bans, now time.Time) (reason string, guilty bool) {
 	limit := 0
 	switch k.offence {
 	case BadCredentials:
@@ -88,6 +99,11 @@ func (d *docket) strike(k strikeKey, rules policy.Bans, now time.Time) (reason s
 		return "scanner", true
 	default:
 		return "", false
+	}
+	note := ""
+	if registered {
+		limit *= officeWorth
+		note = fmt.Sprintf(" (%d times the usual limit, as it has registrations)", officeWorth)
 	}
 	window := time.Duration(rules.Window)
 	s, ok := d.strikes[k]
@@ -103,12 +119,12 @@ func (d *docket) strike(k strikeKey, rules policy.Bans, now time.Time) (reason s
 		return "", false
 	}
 	delete(d.strikes, k)
-	return fmt.Sprintf("%d %s in %v", s.n, k.offence, rules.Window), true
+	return fmt.Sprintf("%d %s in %v%s", s.n, k.offence, rules.Window, note), true
 }
 
 // sentence is how long the source is banned this time: twice as long as the time
 // before, up to a day.
-func (d *docket) sentence(k judge.Key, first time.Duration, now time.Time) time.Duration {
+func (d *docket) sentence(k repeatKey, first time.Duration, now time.Time) time.Duration {
 	r, ok := d.repeats[k]
 	if ok && now.Sub(r.ended) >= repeatAfter {
 		r = repeat{}

@@ -22,7 +22,7 @@ func (l *ledger) save(s *state, now time.Time) {
 		s.Lifted = append(s.Lifted, savedLift{prefixOf(k), at})
 	}
 	for k, r := range l.docket.repeats {
-		s.Repeats = append(s.Repeats, savedRepeat{prefixOf(k), r.times, r.ended})
+		s.Repeats = append(s.Repeats, savedRepeat{prefixOf(k.source), r.times, r.ended, k.registered})
 	}
 	for k, st := range l.standings {
 		if class, _ := st.class(now); class != policy.Unknown {
@@ -56,7 +56,7 @@ func (l *ledger) load(s state, now time.Time) (odd int) {
 	}
 	for _, r := range s.Repeats {
 		if k, _, err := one(r.Prefix); err == nil && r.Times > 0 && len(l.docket.repeats) < maxRepeats {
-			l.docket.repeats[k] = repeat{min(r.Times, maxTimes), r.Ended}
+			l.docket.repeats[repeatKey{k, r.Registered}] = repeat{min(r.Times, maxTimes), r.Ended}
 		}
 	}
 	for _, x := range s.Sources {

@@ -44,9 +44,10 @@ type savedLift struct {
 }
 
 type savedRepeat struct {
-	Prefix netip.Prefix `json:"prefix"`
-	Times  int          `json:"times"`
-	Ended  time.Time    `json:"ended"`
+	Prefix     netip.Prefix `json:"prefix"`
+	Times      int          `json:"times"`
+	Ended      time.Time    `json:"ended"`
+	Registered bool         `json:"registered,omitempty"`
 }
 
 // savedSource is a standing; there may be many, so its keys are short and its

@@ -70,6 +70,9 @@ type Budget struct {
 }
 
 // Bans says when the edge bans by itself, and when core stops guesses at an account.
+// A source that has a registration may be an office behind one address: there
+// Failures and Malformed are ten times as high, and its first ban lasts Duration,
+// whatever others did at that address before.
 type Bans struct {
 	Failures  int      `json:"failures,omitzero" yaml:"failures"`   // wrong credentials of one source in Window; default 10
 	Malformed int      `json:"malformed,omitzero" yaml:"malformed"` // malformed messages of one source in Window; default 50
