@@ -51,8 +51,8 @@ func (g *Guard) Registered(source netip.Addr, until time.Time) {
 
 // Offended counts an offence of a source and bans it by the policy's Bans. proven
 // says that the source cannot be forged: it came over a connection. Sources that
-// are registered, carriers or allowed are never banned on evidence that could be
-// forged. It never blocks.
+// are known, registered, carriers or allowed are never banned on evidence that
+// could be forged. It never blocks.
 func (g *Guard) Offended(source netip.Addr, o Offence, proven bool, detail string) {
 	g.saw(event{kind: sawOffence, source: source, offence: o, proven: proven, detail: detail})
 }

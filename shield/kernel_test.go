@@ -136,7 +136,9 @@ func TestTheKernelFilters(t *testing.T) {
 	}
 
 	// Banned by the edge, for datagrams; and by an operator, for two seconds.
-	g.Offended(addr("192.0.2.51"), Scanner, false, "a test")
+	for range 3 {
+		g.Offended(addr("192.0.2.51"), Scanner, false, "a test")
+	}
 	eventually(t, "the scanner is banned", func() bool { return verdict(g, "192.0.2.51") == "banned" })
 	want(t, "the scanner", send(t, g, w, "192.0.2.51", 10), "banned", 10)
 	b := protocol.Ban{Prefix: pfx("192.0.2.52/32"), Reason: "a test", Until: time.Now().Add(2 * time.Second), Proven: true}

@@ -55,13 +55,13 @@ func (m moment) second(t time.Time) uint32 {
 }
 
 // effective is what the filter should know of a source; nothing if it is unknown.
-// A ban on evidence that may be forged does not take from a source what it had
-// before as a registered one.
+// A ban on evidence that may be forged takes nothing from a source that had
+// answered a challenge before.
 func (l *ledger) effective(k judge.Key, now moment) (judge.Source, bool) {
 	s := l.standings[k]
 	class, until := s.class(now.wall)
 	if b, ok := l.bans.of(k, now.wall); ok {
-		if b.Proven || class != policy.Registered || s.since.After(b.Since) {
+		if b.Proven || class == policy.Unknown || s.since.After(b.Since) {
 			return judge.Source{Class: policy.Ban, Proven: b.Proven, Until: now.second(b.Until)}, true
 		}
 	}
@@ -113,8 +113,8 @@ func (l *ledger) offended(e event, rules policy.Bans, now time.Time) {
 		return // what still comes of it came before the ban, or adds nothing to it
 	}
 	class, _ := l.standings[k].class(now)
-	if !e.proven && class == policy.Registered {
-		return
+	if !e.proven && class != policy.Unknown {
+		return // one datagram with its address would silence who answered a challenge
 	}
 	registered := class == policy.Registered
 	reason, guilty := l.docket.strike(strikeKey{k, e.offence, e.proven}, registered, rules, now)

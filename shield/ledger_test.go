@@ -167,9 +167,11 @@ func TestWhoIsBannedOnWhatEvidence(t *testing.T) {
 		"a scanner in an office":                {Scanner, true, 1, true, nil, policy.Ban},
 		"a storm of malformed messages":         {Malformed, true, 50, false, nil, policy.Ban},
 		"a few malformed messages":              {Malformed, true, 49, false, nil, policy.Unknown},
-		"a scanner":                             {Scanner, false, 1, false, nil, policy.Ban},
+		"a scanner":                             {Scanner, true, 1, false, nil, policy.Ban},
+		"a scanner by datagrams":                {Scanner, false, 3, false, nil, policy.Ban},
+		"two marked datagrams, maybe forged":    {Scanner, false, 2, false, nil, policy.Unknown},
 		"a scanner where scanners may be":       {Scanner, true, 5, false, func(b *policy.Bans) { b.Scanners = &no }, policy.Unknown},
-		"a scanner with a registered's address": {Scanner, false, 1, true, nil, policy.Registered},
+		"a scanner with a registered's address": {Scanner, false, 100, true, nil, policy.Registered},
 		"an offence nobody knows":               {Offence(99), true, 1000, false, nil, policy.Unknown},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -215,10 +217,47 @@ func TestABanForDatagramsBecomesOneForAllOnProof(t *testing.T) {
 	}
 }
 
+// Who answered a challenge is not banned by what anybody can forge, wherever that
+// was seen, and also not when a registration comes and goes meanwhile.
+func TestForgedEvidenceDoesNotReachWhoAnswered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLedger(newUser(), "edge-1", quiet())
+		const phone = "203.0.113.9"
+		l.promote(addr(phone), time.Time{}, time.Now())
+		pass(time.Second)
+		for _, o := range []Offence{BadCredentials, Malformed, Scanner} {
+			accuse(l, phone, o, false, 1000)
+		}
+		wantClass(t, l.filter, phone, policy.Known)
+		l.replaceBans(map[judge.Key]protocol.Ban{judge.KeyOf(addr(phone)): {Prefix: pfx(phone + "/32"), Since: time.Now(), Until: time.Now().Add(time.Hour), By: "edge-2"}}, time.Now())
+		wantClass(t, l.filter, phone, policy.Known)
+		pass(time.Second)
+		l.promote(addr(phone), time.Now().Add(time.Minute), time.Now())
+		wantClass(t, l.filter, phone, policy.Registered)
+		pass(time.Minute)
+		l.lapse(time.Minute, time.Now())
+		wantClass(t, l.filter, phone, policy.Known)
+		accuse(l, phone, Scanner, true, 1)
+		wantClass(t, l.filter, phone, policy.Ban)
+	})
+}
+
+// Marked datagrams that come seldom are no scan.
+func TestMarkedDatagramsOfOldDoNotCount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLedger(newUser(), "edge-1", quiet())
+		for range 10 {
+			accuse(l, "203.0.113.9", Scanner, false, 2)
+			pass(time.Duration(rules().Window))
+		}
+		wantClass(t, l.filter, "203.0.113.9", policy.Unknown)
+	})
+}
+
 func TestABannedSourceStaysBanned(t *testing.T) {
 	l := newLedger(newUser(), "edge-1", quiet())
-	now := time.Now()
 	accuse(l, "203.0.113.9", BadCredentials, false, 10)
+	now := time.Now()
 	l.promote(addr("203.0.113.9"), time.Time{}, now)
 	l.promote(addr("203.0.113.9"), now.Add(time.Hour), now.Add(time.Second))
 	wantClass(t, l.filter, "203.0.113.9", policy.Ban)
@@ -237,7 +276,9 @@ func TestStrangersFillNoTable(t *testing.T) {
 			a = netip.MustParseAddr(fmt.Sprintf("2001:db8:0:%x::1", i-1<<16))
 		}
 		l.offended(event{source: a, offence: BadCredentials}, rules(), now)
-		l.offended(event{source: a, offence: Scanner}, rules(), now)
+		for range forgedMarks {
+			l.offended(event{source: a, offence: Scanner}, rules(), now)
+		}
 	}
 	if n := len(l.docket.strikes); n > maxStrikes {
 		t.Errorf("%d counts of offences", n)

@@ -39,6 +39,7 @@ const (
 	repeatAfter = 24 * time.Hour // a ban that ended so long ago is forgotten
 	maxDetail   = 120            // bytes of a reason that a stranger may have chosen
 	maxReason   = 400            // bytes of one that an operator wrote
+	forgedMarks = 3              // so many marked datagrams, which may be forged, make a scanner
 	officeWorth = 10             // so many times the limit has a registered source: an office is behind it
 )
 
@@ -96,7 +97,10 @@ func (d *docket) strike(k strikeKey, registered bool, rules policy.Bans, now tim
 		if rules.Scanners != nil && !*rules.Scanners {
 			return "", false
 		}
-		return "scanner", true
+		if k.proven {
+			return "scanner", true
+		}
+		limit = forgedMarks // a scanner sends hundreds
 	default:
 		return "", false
 	}
@@ -119,6 +123,9 @@ func (d *docket) strike(k strikeKey, registered bool, rules policy.Bans, now tim
 		return "", false
 	}
 	delete(d.strikes, k)
+	if k.offence == Scanner {
+		return fmt.Sprintf("%d datagrams of a scanner in %v", s.n, rules.Window), true
+	}
 	return fmt.Sprintf("%d %s in %v%s", s.n, k.offence, rules.Window, note), true
 }
 

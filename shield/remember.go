@@ -105,15 +105,15 @@ func (l *ledger) adoptOne(k judge.Key, s judge.Source, now, until time.Time) {
 		}
 		return
 	}
+	if class, _ := st.class(now); class == policy.Unknown {
+		st.since = time.Time{} // before any ban
+	}
 	switch {
 	case !ok && len(l.standings) >= maxStandings:
 		return
 	case s.Class == policy.Known && until.After(st.known):
 		st.known = until
 	case s.Class == policy.Registered && until.After(st.registered):
-		if !st.registered.After(now) {
-			st.since = time.Time{} // before any ban
-		}
 		st.registered = until
 	default:
 		return

@@ -23,7 +23,7 @@ const (
 type standing struct {
 	known      time.Time // until when
 	registered time.Time // until when
-	since      time.Time // registered without a break
+	since      time.Time // known or registered without a break
 }
 
 func (s standing) class(now time.Time) (policy.Class, time.Time) {
@@ -46,6 +46,9 @@ func (m standings) promote(k judge.Key, registered, now time.Time) (changed, ful
 	if !ok && len(m) >= maxStandings {
 		return false, true
 	}
+	if class, _ := s.class(now); class == policy.Unknown {
+		s.since = now
+	}
 	switch {
 	case registered.IsZero():
 		if s.known.After(now.Add(knownFor - knownAgain)) {
@@ -55,9 +58,6 @@ func (m standings) promote(k judge.Key, registered, now time.Time) (changed, ful
 	case !registered.After(now) || !registered.After(s.registered):
 		return false, false
 	default:
-		if !s.registered.After(now) {
-			s.since = now
-		}
 		s.registered = registered
 	}
 	m[k] = s
@@ -74,7 +74,7 @@ func (m standings) lapse(now time.Time) (changed []judge.Key) {
 			delete(m, k)
 			changed = append(changed, k)
 		case class == policy.Known && !s.registered.IsZero():
-			s.registered, s.since = time.Time{}, time.Time{}
+			s.registered = time.Time{}
 			m[k] = s
 			changed = append(changed, k)
 		}

@@ -184,7 +184,9 @@ func TestAnEntryOfThePolicyEndsByItself(t *testing.T) {
 func TestABanEndsOnTime(t *testing.T) {
 	core := &bubbleCore{do: func(string, []byte) (any, error) { return nil, errors.New("away") }}
 	inBubble(t, core, func(t *testing.T, g *Guard) {
-		g.Offended(addr("203.0.113.9"), Scanner, false, "sipvicious")
+		for range 3 {
+			g.Offended(addr("203.0.113.9"), Scanner, false, "sipvicious")
+		}
 		synctest.Wait()
 		if verdict(g, "203.0.113.9") != "banned" {
 			t.Fatal("not banned")
@@ -193,7 +195,7 @@ func TestABanEndsOnTime(t *testing.T) {
 			t.Error("a connection is dropped on evidence that could be forged")
 		}
 		e := g.Explain(addr("203.0.113.9"), policy.SIP)
-		if left := time.Until(*e.BanEnds); left > 10*time.Minute || left < 9*time.Minute || e.BanReason != "scanner: sipvicious" {
+		if left := time.Until(*e.BanEnds); left > 10*time.Minute || left < 9*time.Minute || e.BanReason != "3 datagrams of a scanner in 10m: sipvicious" {
 			t.Errorf("explained as %+v", e)
 		}
 		pass(10*time.Minute - time.Second)

@@ -78,7 +78,7 @@ type Bans struct {
 	Malformed int      `json:"malformed,omitzero" yaml:"malformed"` // malformed messages of one source in Window; default 50
 	Window    Duration `json:"window,omitzero" yaml:"window"`       // default 10m
 	Duration  Duration `json:"duration,omitzero" yaml:"duration"`   // first ban; doubled with each repeat up to 24h; default 10m
-	Scanners  *bool    `json:"scanners,omitempty" yaml:"scanners"`  // ban signatures of scanners at once; default true
+	Scanners  *bool    `json:"scanners,omitempty" yaml:"scanners"`  // ban signatures of scanners, at once over a connection, else at the third datagram; default true
 	Account   int      `json:"account,omitzero" yaml:"account"`     // wrong credentials for one address-of-record in Window, whatever the source; default 30
 }
 
