@@ -127,10 +127,11 @@ static __always_inline enum verdict listed(struct buckets *b, const struct packe
 	return VERDICT_PASSED;
 }
 
-/* stranger spends from three buckets at once. A flood from few networks drains its
- * own neighbourhoods; one from random addresses never comes back to a cell, which a
- * phone that repeats its request does; so the last of what all share is kept for
- * quiet neighbourhoods and sources that return. */
+/* stranger spends from three buckets. What a source sends is charged to it and to
+ * its neighbourhood whether it passes or not, to what all share only when it does: so
+ * a flood from few networks drains its own neighbourhoods, and one from random
+ * addresses never comes back to a cell, which a phone that repeats its request does.
+ * The last of what all share is kept for quiet neighbourhoods and sources that return. */
 static __always_inline enum verdict stranger(struct buckets *b, const struct packet *p, const struct policy *y, __u32 now)
 {
 	struct bucket *around, *all;
@@ -147,21 +148,16 @@ static __always_inline enum verdict stranger(struct buckets *b, const struct pac
 	}
 	around = neighbourhood(b, p);
 	near = topped(around, &y->around, now);
-	if (near < PACKET) {
-		keep(&c, now, c.tokens);
+	keep(&c, now, c.tokens - PACKET);
+	if (near < PACKET)
 		return VERDICT_NEIGHBOURHOOD;
-	}
 	quiet = (__u64)near * 2 >= y->around.burst * PACKET;
 	all = &b->all[(p->service * 2 + p->tcp) & 15];
 	crowd = topped(all, &y->all, now);
 	floor = y->all.burst * PACKET / 4 * (3 - 2 * quiet - c.returning);
-	if (crowd < floor + PACKET) {
-		keep(&c, now, c.tokens);
-		put(around, now, near);
-		return VERDICT_STRANGERS;
-	}
-	keep(&c, now, c.tokens - PACKET);
 	put(around, now, near - PACKET);
+	if (crowd < floor + PACKET)
+		return VERDICT_STRANGERS;
 	put(all, now, crowd - PACKET);
 	return VERDICT_PASSED;
 }

@@ -160,17 +160,20 @@ func spend(p *Packet, s *State, src *Source, class policy.Class, pol *policy.Com
 	return s.spendUnknown(pol, now)
 }
 
-// spendUnknown takes the packet from three buckets or from none: the source's own
-// cell, its neighbourhood and all strangers together. A flood from a few networks
-// drains only those networks' neighbourhoods. A flood from random addresses finds
-// the last part of the strangers' bucket kept for sources that return, which phones
-// do and forged ones do not, and the part before it for quiet neighbourhoods.
+// spendUnknown takes the packet from the source's own cell, its neighbourhood and
+// all strangers together. What a source sends is charged to it and to its
+// neighbourhood whether it passes or not, to what all share only when it does: a
+// flood from a few networks drains only those networks' neighbourhoods. A flood from
+// random addresses finds the last part of the strangers' bucket kept for sources that
+// return, which phones do and forged ones do not, and the part before it for quiet
+// neighbourhoods.
 func (s *State) spendUnknown(pol *policy.Compiled, now Millis) policy.Verdict {
 	cell, returning := s.Cell.refill(s.Tag, pol.Budgets[policy.Unknown], now)
 	s.Cell = cell
 	if cell.Tokens < packet {
 		return policy.SourceBudget
 	}
+	s.Cell.Tokens -= packet
 	near, everybody := shared(pol.Around), shared(pol.All)
 	around := s.Around.full(near, now).refill(near, now)
 	if around.Tokens < packet {
@@ -180,16 +183,15 @@ func (s *State) spendUnknown(pol *policy.Compiled, now Millis) policy.Verdict {
 	if uint64(around.Tokens)*2 >= uint64(near.Burst)*packet {
 		quiet = 1
 	}
+	around.Tokens -= packet
+	s.Around = around
 	all := s.All.full(everybody, now).refill(everybody, now)
 	kept := everybody.Burst * packet / 4 * (3 - 2*quiet - returning)
 	if uint64(all.Tokens) < uint64(kept)+packet {
-		s.Around = around
 		return policy.Strangers
 	}
-	s.Cell.Tokens -= packet
-	around.Tokens -= packet
 	all.Tokens -= packet
-	s.Around, s.All = around, all
+	s.All = all
 	return policy.Passed
 }
 
