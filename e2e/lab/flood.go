@@ -5,14 +5,9 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
-	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/lindero/lindero/bpf/livegen"
 )
@@ -43,7 +38,8 @@ func (l *Lab) Flood(t testing.TB, to *Host, at netip.AddrPort, from netip.Prefix
 	device := l.towards(t, to.Addr)
 	g, err := livegen.Open(livegen.Plan{
 		Network: "/run/netns/" + l.inet.ns, Device: device, FromMAC: mac(l.inet, device), ToMAC: mac(to, "eth0"),
-		From: from, To: at.Addr(), ToPort: at.Port(), Payload: []byte(payload), Rate: rate, Nice: 5,
+		From: from, To: at.Addr(), ToPort: at.Port(), Payload: []byte(payload), Rate: rate,
+		Nice: 10, // the packets are taken in on the same processor, and whoever does that must get to it in time
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -86,42 +82,6 @@ func (l *Lab) towards(t testing.TB, addr netip.Addr) string {
 	}
 	t.Fatalf("no route to %v: %v", addr, words)
 	return ""
-}
-
-// Interrupt gives a host's device what hardware has and a veth has not: that its
-// packets are taken in before most other things are done. Without, they wait for their
-// turn among all programs of the machine that runs the lab, and a ring of 256 packets
-// overflows in a quarter of a millisecond. It wants an XDP program or GRO there first.
-func (h *Host) Interrupt(t testing.TB) {
-	t.Helper()
-	before := receivers(t)
-	h.Run("sh", "-c", "echo 1 >/sys/class/net/eth0/threaded")
-	for pid := range receivers(t) {
-		if before[pid] {
-			continue // of another laboratory
-		}
-		if err := unix.Setpriority(unix.PRIO_PROCESS, pid, -15); err != nil {
-			t.Logf("%s: its device waits for its turn: %v", h.Name, err)
-		}
-	}
-}
-
-// receivers are the kernel's threads that take packets in for devices eth0.
-func receivers(t testing.TB) map[int]bool {
-	t.Helper()
-	names, err := filepath.Glob("/proc/[0-9]*/comm")
-	if err != nil {
-		t.Fatal(err)
-	}
-	pids := map[int]bool{}
-	for _, name := range names {
-		text, err := os.ReadFile(name)
-		if err == nil && strings.HasPrefix(string(text), "napi/eth0") {
-			pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(name))) // the pattern has digits only
-			pids[pid] = true
-		}
-	}
-	return pids
 }
 
 // Also gives a host one more public address.

@@ -38,7 +38,6 @@ func TestPhonesWorkDuringAFloodOfAMillionPacketsASecond(t *testing.T) {
 	for name, from := range map[string]string{"IPv4": "198.18.0.0/15", "IPv6": "2001:db8::/32"} {
 		t.Run(name, func(t *testing.T) {
 			f := newFloodLab(t, "devices: eth0\nshield: {mode: native, pin: %s/bpf}")
-			f.server.Interrupt(t)
 			f.crews(t, 75*time.Second)
 			before := f.counters(t)
 			flood := f.flood(t, netip.MustParsePrefix(from))
@@ -65,7 +64,6 @@ func TestPhonesWorkDuringAFloodOfAMillionPacketsASecond(t *testing.T) {
 func TestPhonesDuringAFloodWithoutAShield(t *testing.T) {
 	f := newFloodLab(t, "shield: {mode: off}")
 	f.server.Run("ethtool", "-K", "eth0", "gro", "on")
-	f.server.Interrupt(t)
 	f.crews(t, 20*time.Second)
 	flood := f.flood(t, netip.MustParsePrefix("198.18.0.0/15"))
 	f.await(t)
