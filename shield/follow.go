@@ -33,7 +33,8 @@ func (g *Guard) follow(ctx context.Context) {
 	for revision := ""; ctx.Err() == nil; {
 		asked := time.Now()
 		given := g.ledger.told(asked)
-		w := protocol.Watch{PolicyVersion: g.force.Load().version.Number, BansRevision: revision}
+		now := g.force.Load().version
+		w := protocol.Watch{PolicyVersion: now.Number, Made: now.Made, BansRevision: revision}
 		orders, err := g.core.watch(ctx, w)
 		if err != nil {
 			if ctx.Err() == nil {

@@ -100,7 +100,7 @@ func (c *fakeCore) watch(w http.ResponseWriter, r *http.Request) {
 }
 
 func (c *fakeCore) ordersFor(q protocol.Watch) (o protocol.Orders, news bool) {
-	if q.PolicyVersion != c.policy.Number {
+	if q.PolicyVersion != c.policy.Number || !q.Made.Equal(c.policy.Made) {
 		v := c.policy
 		o.Policy, news = &v, true
 	}

@@ -138,7 +138,7 @@ func (n *notice) orders(w protocol.Watch, questions []protocol.Question) []byte 
 		fmt.Fprintf(&b, "%q:", name)
 		b.Write(value)
 	}
-	if w.PolicyVersion != n.policy.Number {
+	if w.PolicyVersion != n.policy.Number || !w.Made.IsZero() && !w.Made.Equal(n.policy.Made) {
 		part("policy", n.policyJSON)
 	}
 	if revision := n.bansRevision(); w.BansRevision != revision {

@@ -62,6 +62,36 @@ func TestWatchTellsWhatIsNew(t *testing.T) {
 	}
 }
 
+// A database that was put back counts versions anew: the same number is then another
+// policy, made at another time. A node that does not say when is believed its number.
+func TestWatchTellsOfAnotherHistory(t *testing.T) {
+	k := start(t)
+	bans := k.watch("edge1", 0, "").BansRevision
+	v := do[policy.Version](k, 200, "PUT", policyPath, `{"document":{"countries":{"deny":["FR"]}}}`)
+	for made, news := range map[time.Time]bool{v.Made: false, v.Made.Add(-time.Hour): true, {}: false} {
+		w := protocol.Watch{PolicyVersion: 1, Made: made, BansRevision: bans}
+		if !news {
+			w.BansRevision = "" // so that it need not wait
+		}
+		text, err := json.Marshal(w)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := k.call(nodeToken, "POST", "/api/v1/nodes/edge1/watch", string(text))
+		a.want(t, 200)
+		var o protocol.Orders
+		if err := json.Unmarshal(a.body, &o); err != nil {
+			t.Fatal(err)
+		}
+		if (o.Policy != nil) != news {
+			t.Errorf("to a node whose policy was made %v: %+v", made, o.Policy)
+		}
+		if news && (o.Policy.Number != 1 || !o.Policy.Made.Equal(v.Made)) {
+			t.Errorf("the policy is %+v", o.Policy)
+		}
+	}
+}
+
 // Hundreds of nodes wait, one change reaches them all. The figure is logged; it is
 // the issue's "policy change in force on every edge" without the edges' part.
 func TestOneChangeReleasesAllNodes(t *testing.T) {

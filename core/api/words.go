@@ -56,6 +56,7 @@ Ban.reason              a phrase for a person
 Ban.by                  name of the node or of the operator's token
 Ban.proven              the evidence came over a connection; else only datagrams are dropped
 Watch.policy_version    that the node has in force; 0: none yet
+Watch.made              when that version was made, which tells it from one of the same number in a database that was put back; absent: the number alone counts
 Watch.bans_revision     as core gave it; empty: none yet
 Orders.policy           absent: no change
 Orders.bans             all bans in force; absent: no change

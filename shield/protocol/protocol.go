@@ -21,8 +21,9 @@ const (
 
 // A Watch says what the node has in force.
 type Watch struct {
-	PolicyVersion uint64 `json:"policy_version"` // 0: none yet
-	BansRevision  string `json:"bans_revision"`  // opaque; "" : none yet
+	PolicyVersion uint64    `json:"policy_version"` // 0: none yet
+	Made          time.Time `json:"made,omitzero"`  // the policy; a database that was put back counts versions anew. Zero: the number alone counts
+	BansRevision  string    `json:"bans_revision"`  // opaque; "" : none yet
 }
 
 // Orders is what is new. Absent fields mean no change.
