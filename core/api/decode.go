@@ -75,6 +75,7 @@ func (d decoder) value(path string, raw json.RawMessage, v reflect.Value) {
 		v.Set(reflect.MakeMap(v.Type()))
 		d.members(path, raw, func(at, key string, raw json.RawMessage) {
 			one := reflect.New(v.Type().Elem()).Elem()
+			d.f.check(d.lenient || !bytes.Equal(raw, []byte("null")), at, "is null; leave it out, or write its rules")
 			d.value(at, raw, one)
 			v.SetMapIndex(reflect.ValueOf(key), one)
 		})

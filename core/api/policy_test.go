@@ -105,6 +105,10 @@ func TestPolicyFaults(t *testing.T) {
 			t.Errorf("no message at %s", e.Location)
 		}
 	}
+	// Nor is a service of which nothing is said.
+	if p := do[problem](k, 422, "PUT", policyPath, `{"document":{"services":{"sip":null,"web":{}}}}`); p.locations() != "body.document.services.sip" {
+		t.Errorf("a service of null: faults at %s", p.locations())
+	}
 	// A body that says nothing is not a policy that lets everybody in.
 	for path, want := range map[string]string{"": "body.document", "/rollback": "body.version"} {
 		for _, body := range []string{`{}`, `{"document":null,"version":null}`, `null`} {

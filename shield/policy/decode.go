@@ -29,7 +29,24 @@ func DecodeJSON(data []byte, into any) error {
 	if err := dec.Decode(into); err != nil {
 		return fmt.Errorf("policy: %w", err)
 	}
+	if d, ok := into.(*Document); ok && len(d.Services) > 0 {
+		return noNulls(data)
+	}
 	return nil
+}
+
+// noNulls finds services of null: to encoding/json they are the same as {}, which
+// lets everybody in, while whoever wrote one may have meant that nothing is said.
+func noNulls(data []byte) error {
+	var d struct{ Services map[string]json.RawMessage }
+	if err := json.Unmarshal(data, &d); err != nil {
+		return fmt.Errorf("policy: %w", err)
+	}
+	var f Faults
+	for name, raw := range d.Services {
+		f.check(string(raw) != "null", "services."+name, "is null; leave it out, or write its rules")
+	}
+	return f.err()
 }
 
 // JSON is the document's canonical form: defaults written out, lists in order. Two

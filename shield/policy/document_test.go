@@ -236,6 +236,7 @@ func TestJSONIsReadStrictly(t *testing.T) {
 		"strings that repeat":  {`{"allow": [{"prefix": "192.0.2.0/24", "note": "prefix"}]}`, ""},
 		"values like keys":     {`{"countries": {"default": "allow", "unknown": "allow"}}`, ""},
 		"nothing but the null": {`null`, ""},
+		"a service of null":    {`{"services": {"sip": null}}`, "services.sip: "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := ParseJSON([]byte(row.text))
