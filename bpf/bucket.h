@@ -152,7 +152,7 @@ static __always_inline enum verdict stranger(struct buckets *b, const struct pac
 	if (near < PACKET)
 		return VERDICT_NEIGHBOURHOOD;
 	quiet = (__u64)near * 2 >= y->around.burst * PACKET;
-	all = &b->all[(p->service * 2 + p->tcp) & 15];
+	all = &b->all[((p->family == 6) * 16 + p->service * 2 + p->tcp) & 31];
 	crowd = topped(all, &y->all, now);
 	floor = y->all.burst * PACKET / 4 * (3 - 2 * quiet - c.returning);
 	put(around, now, near - PACKET);

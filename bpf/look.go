@@ -11,7 +11,7 @@ type Surroundings struct {
 	Source   *Source
 	Cell     uint64 // raw, see shield/judge.Cell
 	Around   [2]uint32
-	All      [16][2]uint32 // by service*2, +1 for TCP
+	All      [32][2]uint32 // by service*2, +1 for TCP, +16 for IPv6
 	HalfOpen [2]uint32
 }
 

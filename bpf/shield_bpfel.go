@@ -22,9 +22,9 @@ type shieldBucket struct {
 type shieldBuckets struct {
 	_        structs.HostLayout
 	Cells    [262144]uint64
-	Around   [16384]shieldBucket
+	Around   [65536]shieldBucket
 	HalfOpen [16384]shieldHalfOpen
-	All      [16]shieldBucket
+	All      [32]shieldBucket
 }
 
 type shieldBudget struct {

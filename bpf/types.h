@@ -52,7 +52,7 @@ enum class {
 #define LIST_NODES (1 << 16)
 #define SOURCES 131072
 #define CELLS (1 << 18)
-#define AROUNDS (1 << 14)
+#define AROUNDS (1 << 16)
 #define HALF_OPENS (1 << 14)
 #define SAMPLES 1024 /* of each CPU */
 
@@ -145,7 +145,7 @@ struct buckets {
 	__u64 cells[CELLS]; /* stamp, then 12 bits of tag, then 20 bits of tokens */
 	struct bucket around[AROUNDS];
 	struct half_open half_open[HALF_OPENS];
-	struct bucket all[16]; /* by service*2, +1 for TCP */
+	struct bucket all[32]; /* by service*2, +1 for TCP, +16 for IPv6: a flood of one family leaves the other alone */
 };
 
 /* The service of each port in the low four bits, who said so in the high four. */

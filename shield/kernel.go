@@ -165,7 +165,7 @@ func (f *kernel) look(p judge.Packet) ([]view, error) {
 		if err != nil {
 			return nil, fmt.Errorf("shield: looking on %s: %w", d.name, err)
 		}
-		all := s.All[judge.Aggregate(p.Service, p.TCP)]
+		all := s.All[judge.Aggregate(p)]
 		st := judge.State{
 			Cell: judge.UnpackCell(s.Cell), Tag: judge.Seed(d.shield.Seed()).Tag(k),
 			Around:   judge.Bucket{Stamp: s.Around[0], Tokens: s.Around[1]},

@@ -148,7 +148,7 @@ func (e *Engine) places(p *Packet) places {
 		cell:     &e.cells[e.seed.Cell(k)],
 		around:   &e.around[e.seed.Around(AroundOf(p.Source))],
 		halfOpen: &e.halfOpen[e.seed.HalfOpen(k)],
-		all:      &e.all[Aggregate(p.Service, p.TCP)%Aggregates],
+		all:      &e.all[Aggregate(*p)%Aggregates],
 		source:   e.sources.find(k),
 	}
 }

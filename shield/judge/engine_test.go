@@ -32,7 +32,7 @@ func TestEngineKeepsWhatDecideSays(t *testing.T) {
 		p.Opens = p.TCP && rng.IntN(2) == 0
 		p.Acks = p.TCP && !p.Opens
 		k := KeyOf(p.Source)
-		c, a, h, l := seed.Cell(k), seed.Around(AroundOf(p.Source)), seed.HalfOpen(k), Aggregate(p.Service, p.TCP)
+		c, a, h, l := seed.Cell(k), seed.Around(AroundOf(p.Source)), seed.HalfOpen(k), Aggregate(p)
 		s := State{Tag: seed.Tag(k), Cell: cells[c], Around: around[a], HalfOpen: half[h], All: all[l]}
 		if p.Source == known {
 			s.Source = &own

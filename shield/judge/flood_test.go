@@ -58,6 +58,23 @@ func TestAQuietNeighbourhoodPassesWhileOthersFlood(t *testing.T) {
 	}
 }
 
+// Nor does one from so many networks that together they spend what all strangers have.
+func TestAQuietNeighbourhoodPassesWhileHundredsFlood(t *testing.T) {
+	f := flood{1000, func(r *rand.Rand) netip.Addr {
+		return netip.AddrFrom4([4]byte{198, 18 + byte(r.Uint32N(2)), byte(r.Uint32()), byte(r.Uint32())})
+	}}
+	times := map[Millis]bool{}
+	for ms := Millis(1000); ms < 8000; ms += 900 {
+		times[ms] = true
+	}
+	verdicts, _ := f.run(defaultEngine(t), sip("203.0.113.7"), 8, times)
+	for i, v := range verdicts {
+		if v != policy.Passed {
+			t.Errorf("the phone's packet %d: %v", i, v)
+		}
+	}
+}
+
 // A flood from random addresses takes what strangers have, but a phone that sends
 // its request again, as SIP over UDP does, gets through: its cell knows it, unless a
 // forged source took the cell between. So the flood here fills the cells once in 13

@@ -1,14 +1,12 @@
 package judge
 
-import "github.com/lindero/lindero/shield/policy"
-
 // The sizes of the tables, in cells; the kernel's are the same, so that sources
 // meet in a cell there as they do here.
 const (
 	Cells      = 1 << 18 // of unknown sources
-	Arounds    = 1 << 14 // of neighbourhoods
+	Arounds    = 1 << 16 // of neighbourhoods
 	HalfOpens  = 1 << 14
-	Aggregates = 16 // service*2, +1 for TCP
+	Aggregates = 32 // service*2, +1 for TCP, +16 for IPv6
 )
 
 // A Seed is what keys are hashed with: a secret, so that nobody can choose an
@@ -40,11 +38,16 @@ func (s Seed) HalfOpen(k Key) uint32 {
 	return uint32(mix(uint64(k)^uint64(s)^0xc2b2ae3d27d4eb4f) & (HalfOpens - 1))
 }
 
-// Aggregate is the place of the strangers' bucket of a service and transport among Aggregates.
-func Aggregate(s policy.Service, tcp bool) uint32 {
-	i := uint32(s) * 2
-	if tcp {
+// Aggregate is the place of the strangers' bucket that a packet meets, by service,
+// transport and family of addresses, among Aggregates. IPv6 has more networks to
+// forge than any table holds; a flood of it must leave strangers of IPv4 alone.
+func Aggregate(p Packet) uint32 {
+	i := uint32(p.Service) * 2
+	if p.TCP {
 		i++
+	}
+	if p.Source.Is6() && !p.Source.Is4In6() {
+		i += Aggregates / 2
 	}
 	return i
 }

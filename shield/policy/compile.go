@@ -32,7 +32,7 @@ type Compiled struct {
 	Deny      [Services][4]uint64 // bit c of word c/64: packets of country c for the service are dropped
 	Budgets   [Classes]Budget     // of each source, by class; Rate and Burst filled in
 	Around    Budget              // a neighbourhood
-	All       Budget              // strangers, per service and transport
+	All       Budget              // strangers, per service, transport and family of addresses
 	HalfOpen  uint32
 	Lists     *trie.Trie              // 8 root bits, values are ListValue
 	Actions   *trie.Trie              // Lists without rules, for the kernel: much smaller, since equal parts are stored once

@@ -57,7 +57,7 @@ type Budgets struct {
 	Registered    Budget `json:"registered,omitzero" yaml:"registered"`       // default 200/s, burst 1000
 	Carrier       Budget `json:"carrier,omitzero" yaml:"carrier"`             // default none
 	Neighbourhood Budget `json:"neighbourhood,omitzero" yaml:"neighbourhood"` // unknown sources of one IPv4 /24 or IPv6 /48; default 50/s, burst 200
-	Strangers     Budget `json:"strangers,omitzero" yaml:"strangers"`         // all unknown sources, per service and transport; default 2000/s, burst 4000
+	Strangers     Budget `json:"strangers,omitzero" yaml:"strangers"`         // all unknown sources, per service, transport and address family; default 2000/s, burst 4000
 	HalfOpen      uint32 `json:"half_open,omitzero" yaml:"half_open"`         // connections a source began and did not finish; default 64
 }
 
