@@ -37,6 +37,16 @@ const volatile __u32 ports;	   /* so many of them */
 const volatile __u32 ip_sum;	   /* of the IPv4 header without source */
 const volatile __u32 l4_sum;	   /* of pseudo header, header and payload without source and ports */
 const volatile __u64 interval;	   /* ns between packets; 0: no pause */
+
+/* Streams of RTP, in turn: the ports of each. Every round is one packet of each
+ * stream, the next number and 20 ms of 8000 Hz later. */
+#define STREAMS_MAX 32768
+struct stream {
+	__u16 from, to;
+};
+const volatile __u32 streams; /* not 0: so many */
+const volatile struct stream stream_ports[STREAMS_MAX] = {};
+#define RTP_HEADER 12
 #define CATCH_UP 5000000ull	   /* ns of lateness that are made up for */
 
 volatile __u64 sent, until, due;
@@ -107,16 +117,37 @@ static __always_inline __u64 address(__u8 *p, __u32 i)
 	return saddr;
 }
 
+/* media writes the RTP header of a stream's next packet behind p, the UDP header,
+ * and returns the sum of what l4_sum took for zero. */
+static __always_inline __u64 media(__u8 *p, __u32 stream, __u32 round)
+{
+	__u16 number = to_be16((__u16)round);
+	__u32 stamp = from_be32(round * 160), source = from_be32(seed + stream);
+
+	__builtin_memcpy(p + 10, &number, 2);
+	__builtin_memcpy(p + 12, &stamp, 4);
+	__builtin_memcpy(p + 16, &source, 4);
+	return (__u64)number + stamp + source;
+}
+
 /* ends writes ports and checksum; sum is that of the source address. */
 static __always_inline void ends(__u8 *p, __u32 i, __u64 sum)
 {
 	__u32 any = mix32(i + 0x9e3779b9);
 	__u16 from = source_port, to = port;
 
-	if (!from)
-		from = 1024 + (__u16)((any & 0xffff) * 64512 >> 16);
-	if (ports > 1)
-		to += (any >> 16) * ports >> 16;
+	if (streams) {
+		__u32 stream = i % streams & (STREAMS_MAX - 1);
+
+		from = stream_ports[stream].from;
+		to = stream_ports[stream].to;
+		sum += media(p, stream, i / streams);
+	} else {
+		if (!from)
+			from = 1024 + (__u16)((any & 0xffff) * 64512 >> 16);
+		if (ports > 1)
+			to += (any >> 16) * ports >> 16;
+	}
 	from = to_be16(from);
 	to = to_be16(to);
 	sum += (__u64)l4_sum + from + to;
@@ -138,6 +169,8 @@ SEC("xdp") int livegen(struct xdp_md *ctx)
 
 	if (!turn())
 		return XDP_DROP;
+	if (streams && p + l4 + 8 + RTP_HEADER > end)
+		return XDP_ABORTED;
 	asm volatile("" : "+r"(from)); /* or the compiler copies what the file says: zeros */
 	if (ipv6 && tcp) {
 		if (p + 74 > end)

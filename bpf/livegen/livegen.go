@@ -80,7 +80,12 @@ func (s shape) put(p Plan, v *livegenVariableSpecs) error {
 		}
 		return 0
 	}
+	var ports [maxStreams]livegenStream
+	for i, of := range p.Streams {
+		ports[i] = livegenStream{From: of.FromPort, To: of.ToPort}
+	}
 	return errors.Join(
+		v.Streams.Set(uint32(len(p.Streams))), v.StreamPorts.Set(ports),
 		v.Headers.Set(headers), v.Ipv6.Set(flag(p.To.Is6())), v.Tcp.Set(flag(p.SYN)),
 		v.First.Set(s.first), v.Span.Set(s.span), v.Sources.Set(p.Sources), v.Step.Set(s.step), v.Shift.Set(s.shift), v.Seed.Set(p.Seed),
 		v.SourcePort.Set(p.FromPort), v.Port.Set(p.ToPort), v.Ports.Set(uint32(p.Ports)),

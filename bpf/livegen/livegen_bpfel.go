@@ -19,29 +19,37 @@ type livegenHeaders struct {
 	_     [6]byte
 }
 
+type livegenStream struct {
+	_    structs.HostLayout
+	From uint16
+	To   uint16
+}
+
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	livegenProgLivegen   = "livegen"
-	livegenVarDue        = "due"
-	livegenVarFirst      = "first"
-	livegenVarHeaders    = "headers"
-	livegenVarInterval   = "interval"
-	livegenVarIpSum      = "ip_sum"
-	livegenVarIpv6       = "ipv6"
-	livegenVarL4Sum      = "l4_sum"
-	livegenVarPort       = "port"
-	livegenVarPorts      = "ports"
-	livegenVarSeed       = "seed"
-	livegenVarSent       = "sent"
-	livegenVarShift      = "shift"
-	livegenVarSourcePort = "source_port"
-	livegenVarSources    = "sources"
-	livegenVarSpan       = "span"
-	livegenVarStep       = "step"
-	livegenVarTcp        = "tcp"
-	livegenVarUntil      = "until"
+	livegenProgLivegen    = "livegen"
+	livegenVarDue         = "due"
+	livegenVarFirst       = "first"
+	livegenVarHeaders     = "headers"
+	livegenVarInterval    = "interval"
+	livegenVarIpSum       = "ip_sum"
+	livegenVarIpv6        = "ipv6"
+	livegenVarL4Sum       = "l4_sum"
+	livegenVarPort        = "port"
+	livegenVarPorts       = "ports"
+	livegenVarSeed        = "seed"
+	livegenVarSent        = "sent"
+	livegenVarShift       = "shift"
+	livegenVarSourcePort  = "source_port"
+	livegenVarSources     = "sources"
+	livegenVarSpan        = "span"
+	livegenVarStep        = "step"
+	livegenVarStreamPorts = "stream_ports"
+	livegenVarStreams     = "streams"
+	livegenVarTcp         = "tcp"
+	livegenVarUntil       = "until"
 )
 
 // loadLivegen returns the embedded CollectionSpec for livegen.
@@ -99,24 +107,26 @@ type livegenMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type livegenVariableSpecs struct {
-	Due        *ebpf.VariableSpec `ebpf:"due"`
-	First      *ebpf.VariableSpec `ebpf:"first"`
-	Headers    *ebpf.VariableSpec `ebpf:"headers"`
-	Interval   *ebpf.VariableSpec `ebpf:"interval"`
-	IpSum      *ebpf.VariableSpec `ebpf:"ip_sum"`
-	Ipv6       *ebpf.VariableSpec `ebpf:"ipv6"`
-	L4Sum      *ebpf.VariableSpec `ebpf:"l4_sum"`
-	Port       *ebpf.VariableSpec `ebpf:"port"`
-	Ports      *ebpf.VariableSpec `ebpf:"ports"`
-	Seed       *ebpf.VariableSpec `ebpf:"seed"`
-	Sent       *ebpf.VariableSpec `ebpf:"sent"`
-	Shift      *ebpf.VariableSpec `ebpf:"shift"`
-	SourcePort *ebpf.VariableSpec `ebpf:"source_port"`
-	Sources    *ebpf.VariableSpec `ebpf:"sources"`
-	Span       *ebpf.VariableSpec `ebpf:"span"`
-	Step       *ebpf.VariableSpec `ebpf:"step"`
-	Tcp        *ebpf.VariableSpec `ebpf:"tcp"`
-	Until      *ebpf.VariableSpec `ebpf:"until"`
+	Due         *ebpf.VariableSpec `ebpf:"due"`
+	First       *ebpf.VariableSpec `ebpf:"first"`
+	Headers     *ebpf.VariableSpec `ebpf:"headers"`
+	Interval    *ebpf.VariableSpec `ebpf:"interval"`
+	IpSum       *ebpf.VariableSpec `ebpf:"ip_sum"`
+	Ipv6        *ebpf.VariableSpec `ebpf:"ipv6"`
+	L4Sum       *ebpf.VariableSpec `ebpf:"l4_sum"`
+	Port        *ebpf.VariableSpec `ebpf:"port"`
+	Ports       *ebpf.VariableSpec `ebpf:"ports"`
+	Seed        *ebpf.VariableSpec `ebpf:"seed"`
+	Sent        *ebpf.VariableSpec `ebpf:"sent"`
+	Shift       *ebpf.VariableSpec `ebpf:"shift"`
+	SourcePort  *ebpf.VariableSpec `ebpf:"source_port"`
+	Sources     *ebpf.VariableSpec `ebpf:"sources"`
+	Span        *ebpf.VariableSpec `ebpf:"span"`
+	Step        *ebpf.VariableSpec `ebpf:"step"`
+	StreamPorts *ebpf.VariableSpec `ebpf:"stream_ports"`
+	Streams     *ebpf.VariableSpec `ebpf:"streams"`
+	Tcp         *ebpf.VariableSpec `ebpf:"tcp"`
+	Until       *ebpf.VariableSpec `ebpf:"until"`
 }
 
 // livegenObjects contains all objects after they have been loaded into the kernel.
@@ -149,24 +159,26 @@ func (m *livegenMaps) Close() error {
 //
 // It can be passed to loadLivegenObjects or ebpf.CollectionSpec.LoadAndAssign.
 type livegenVariables struct {
-	Due        *ebpf.Variable `ebpf:"due"`
-	First      *ebpf.Variable `ebpf:"first"`
-	Headers    *ebpf.Variable `ebpf:"headers"`
-	Interval   *ebpf.Variable `ebpf:"interval"`
-	IpSum      *ebpf.Variable `ebpf:"ip_sum"`
-	Ipv6       *ebpf.Variable `ebpf:"ipv6"`
-	L4Sum      *ebpf.Variable `ebpf:"l4_sum"`
-	Port       *ebpf.Variable `ebpf:"port"`
-	Ports      *ebpf.Variable `ebpf:"ports"`
-	Seed       *ebpf.Variable `ebpf:"seed"`
-	Sent       *ebpf.Variable `ebpf:"sent"`
-	Shift      *ebpf.Variable `ebpf:"shift"`
-	SourcePort *ebpf.Variable `ebpf:"source_port"`
-	Sources    *ebpf.Variable `ebpf:"sources"`
-	Span       *ebpf.Variable `ebpf:"span"`
-	Step       *ebpf.Variable `ebpf:"step"`
-	Tcp        *ebpf.Variable `ebpf:"tcp"`
-	Until      *ebpf.Variable `ebpf:"until"`
+	Due         *ebpf.Variable `ebpf:"due"`
+	First       *ebpf.Variable `ebpf:"first"`
+	Headers     *ebpf.Variable `ebpf:"headers"`
+	Interval    *ebpf.Variable `ebpf:"interval"`
+	IpSum       *ebpf.Variable `ebpf:"ip_sum"`
+	Ipv6        *ebpf.Variable `ebpf:"ipv6"`
+	L4Sum       *ebpf.Variable `ebpf:"l4_sum"`
+	Port        *ebpf.Variable `ebpf:"port"`
+	Ports       *ebpf.Variable `ebpf:"ports"`
+	Seed        *ebpf.Variable `ebpf:"seed"`
+	Sent        *ebpf.Variable `ebpf:"sent"`
+	Shift       *ebpf.Variable `ebpf:"shift"`
+	SourcePort  *ebpf.Variable `ebpf:"source_port"`
+	Sources     *ebpf.Variable `ebpf:"sources"`
+	Span        *ebpf.Variable `ebpf:"span"`
+	Step        *ebpf.Variable `ebpf:"step"`
+	StreamPorts *ebpf.Variable `ebpf:"stream_ports"`
+	Streams     *ebpf.Variable `ebpf:"streams"`
+	Tcp         *ebpf.Variable `ebpf:"tcp"`
+	Until       *ebpf.Variable `ebpf:"until"`
 }
 
 // livegenPrograms contains all programs after they have been loaded into the kernel.

@@ -30,12 +30,23 @@ type Plan struct {
 	SYN     bool   // TCP packets that open a connection, instead of UDP
 	Payload []byte // of UDP
 
+	// Streams send RTP: packets go to one stream after the other, each with the next
+	// sequence number and timestamp (20 ms of 8000 Hz) of its own. Payload begins
+	// with room for the header, whose first two bytes stay as they are. FromPort,
+	// ToPort and Ports are not used.
+	Streams []Stream
+
 	Rate      uint64 // packets a second; 0: as fast as the processor can
 	Packets   uint64 // Run ends after so many; 0: when its context does
 	Seed      uint32 // of the order in which sources are drawn
 	Processor int    // Run stays on this one, counted from 1; 0: anywhere
 	Nice      int    // of the sending thread, 0 to 19: how readily it leaves a processor to others
 }
+
+// A Stream is one of RTP, by its ports.
+type Stream struct{ FromPort, ToPort uint16 }
+
+const maxStreams = 32768
 
 // Lengths of headers.
 const (
@@ -44,6 +55,7 @@ const (
 	ipv6     = 40
 	udp      = 8
 	tcp      = 20
+	rtp      = 12
 )
 
 // A shape is a Plan as the program wants it.
@@ -69,6 +81,8 @@ func (p Plan) check() error {
 	fault(len(p.Payload) > 1400, "the payload does not fit into a packet")
 	fault(p.SYN && len(p.Payload) > 0, "a SYN has no payload")
 	fault(int(p.ToPort)+max(1, int(p.Ports))-1 > 65535, "there are not so many ports")
+	fault(len(p.Streams) > maxStreams, "there are more streams than 32768")
+	fault(len(p.Streams) > 0 && (p.SYN || len(p.Payload) < rtp || len(p.Payload)%2 != 0), "streams want an even payload of UDP with room for a header")
 	fault(p.Rate > 1e9, "more than a packet a nanosecond")
 	if len(faults) > 0 {
 		return fmt.Errorf("livegen: %w", errors.Join(faults...))
@@ -87,6 +101,9 @@ func (p Plan) shape() shape {
 	}
 	s.frame = make([]byte, s.headers+len(p.Payload))
 	copy(s.frame[s.headers:], p.Payload)
+	if len(p.Streams) > 0 {
+		clear(s.frame[s.headers+2 : s.headers+rtp]) // the sum below is without what each packet has of its own
+	}
 	copy(s.frame[0:6], p.ToMAC)
 	copy(s.frame[6:12], p.FromMAC)
 	protocol := byte(17)
