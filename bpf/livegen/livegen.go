@@ -20,6 +20,7 @@ import (
 )
 
 //go:generate go tool bpf2go -go-package livegen -target bpfel -cc clang -cflags "-O2 -g -Wall -Wextra -Werror -mcpu=v3 -ffile-prefix-map=$PWD=." livegen livegen.bpf.c
+//go:generate go tool bpf2go -go-package livegen -target bpfel -cc clang -cflags "-O2 -g -Wall -Wextra -Werror -mcpu=v3 -ffile-prefix-map=$PWD=." repeat repeat.bpf.c
 
 const (
 	liveFrames = 1 << 1 // BPF_F_TEST_XDP_LIVE_FRAMES

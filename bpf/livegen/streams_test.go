@@ -13,7 +13,7 @@ import (
 // Streams arrive at sockets, which check the sums: each packet has the next number.
 func TestStreamsAreRTP(t *testing.T) {
 	w := newWire(t)
-	const first, streams, rounds = 30000, 300, 50
+	const first, streams, rounds = 30000, 300, 40
 	p := w.Plan(netip.MustParsePrefix("192.0.2.1/32"), 0)
 	p.Payload = append([]byte{0x80, 0x08}, make([]byte, 170)...)
 	p.Rate, p.Packets = 50_000, streams*rounds

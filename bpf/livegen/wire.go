@@ -92,6 +92,21 @@ func (w *Wire) Plan(from netip.Prefix, port uint16) Plan {
 // run there.
 func (w *Wire) InFar(f func() error) error { return in(w.Far, f) }
 
+// Join moves the near end into the far namespace of another wire, so that what is
+// tested there stands between two: it takes in from before and sends to this one's
+// far end. The near end has no address then.
+func (w *Wire) Join(before *Wire) error {
+	for _, command := range []string{
+		"-n " + w.near + " link set " + NearDevice + " netns " + before.far,
+		"-n " + before.far + " link set " + NearDevice + " up",
+	} {
+		if out, err := exec.Command("ip", strings.Fields(command)...).CombinedOutput(); err != nil {
+			return fmt.Errorf("livegen: ip %s: %w: %s", command, err, strings.TrimSpace(string(out)))
+		}
+	}
+	return nil
+}
+
 // Command prepares a program that will run in the far namespace.
 func (w *Wire) Command(name string, args ...string) *exec.Cmd {
 	// Not ip netns exec, which hides mounts of BPF file systems.
