@@ -169,7 +169,7 @@ func (m *Media) packet(b []byte, now time.Time) {
 			m.keys.take(h, e)
 			m.heard.key(h, e.Duration)
 		}
-		m.rx.Add(h, rtp.Clock(now.Sub(m.origin), audio.Rate))
+		m.rx.Add(h, uint64(now.Sub(m.origin)), rtp.Scale(audio.Rate))
 		return
 	case h.PayloadType == rtp.PCMU:
 	case h.PayloadType == rtp.PCMA:
@@ -178,7 +178,7 @@ func (m *Media) packet(b []byte, now time.Time) {
 		m.bad++
 		return
 	}
-	m.rx.Add(h, rtp.Clock(now.Sub(m.origin), audio.Rate))
+	m.rx.Add(h, uint64(now.Sub(m.origin)), rtp.Scale(audio.Rate))
 	m.heard.put(h, payload, now, decode)
 }
 

@@ -115,7 +115,7 @@ func (l *leg) count(r *route, kind rtp.Kind, h rtp.Header, size int, now time.Du
 	if kind != rtp.RTP {
 		return
 	}
-	l.receiver.Add(h, rtp.Clock(now, r.Clock))
+	l.receiver.Add(h, uint64(now), rtp.Scale(r.Clock))
 	s := l.receiver.Stats()
 	l.jitter.Store(s.Jitter)
 	if s.Lost != l.lost.Load() {

@@ -1,29 +1,34 @@
 package rtp
 
-import "time"
+import "sync/atomic"
 
 // A Receiver follows one direction of a stream: what was lost on the way, what
 // came twice or out of order, and the jitter (RFC 3550 A.1, A.3 and A.8). The
-// zero value is ready. One goroutine uses it.
+// zero value is ready.
 //
 // A stream that starts anew (another SSRC, or sequence numbers that jump and go
 // on from there) continues the sums: the gap between two streams is no loss.
+//
+// Its memory may be shared with a program in the kernel that does the same
+// arithmetic on it, so the layout is fixed: the fields in this order, without
+// gaps, 88 bytes. One goroutine Adds; Stats may be called from any. Where the
+// kernel's program and a goroutine meet on one stream, the sums stay whole (they
+// are only ever added to) and the position is that of whoever wrote last.
 type Receiver struct {
-	started  bool
-	ssrc     uint32
-	base     uint64 // extended sequence number this stream began with
-	highest  uint64 // extended sequence number seen
-	window   uint64 // bit i is set when highest-i has been seen
-	resync   uint32 // the number that would confirm a jump, or noResync
-	stamp    uint32
-	transit  uint32
-	jitter   uint32 // times 16, as in A.8
-	restarts uint32
-
-	received  uint64
-	past      uint64 // packets expected in streams that ended
-	reordered uint64
-	duplicate uint64
+	base      uint64 // extended sequence number this stream began with
+	highest   uint64 // extended sequence number seen
+	window    uint64 // bit i is set when highest-i has been seen
+	arrival   uint64 // ns, of the packet that stamp is of
+	received  uint64 // sum: packets, duplicates included
+	past      uint64 // sum: packets expected in streams that ended
+	reordered uint64 // sum
+	duplicate uint64 // sum
+	ssrc      uint32
+	stamp     uint32 // timestamp of the last packet in order
+	jitter    uint32 // times 16, as in A.8
+	resync    uint32 // the number that would confirm a jump, plus noResync; else 0
+	restarts  uint32 // sum
+	started   uint32 // 1 from the first packet on
 }
 
 // Stats are a Receiver's sums.
@@ -41,98 +46,124 @@ type Stats struct {
 const (
 	maxDropout = 3000    // a jump forward below this is loss
 	maxTransit = 1 << 16 // 8 s at 8000 Hz
-	noResync   = 1 << 16
+	maxPause   = 1 << 33 // ns; about 8.6 s
+	noResync   = 1 << 16 // above all sequence numbers
 )
 
-// Add counts a packet that arrived at arrival, a time in the stream's own clock
-// of any origin (see Clock).
-func (r *Receiver) Add(h Header, arrival uint32) {
-	r.received++
-	if !r.started || h.SSRC != r.ssrc {
-		r.begin(h, arrival)
+// Add counts a packet that arrived at now: ns of any clock that is not set, the
+// same one for all packets. scale is that of the stream's clock (see Scale).
+func (r *Receiver) Add(h Header, now uint64, scale uint32) {
+	if r.started == 0 || h.SSRC != r.ssrc {
+		atomic.AddUint64(&r.received, 1)
+		r.begin(h, now)
 		return
 	}
 	ahead := h.Sequence - uint16(r.highest)
 	behind := uint64(-ahead)
 	switch {
 	case ahead == 0:
-		r.duplicate++
+		atomic.AddUint64(&r.received, 1)
+		atomic.AddUint64(&r.duplicate, 1)
 		return
 	case ahead < maxDropout:
-		r.highest += uint64(ahead)
+		atomic.AddUint64(&r.received, 1)
+		atomic.StoreUint64(&r.highest, r.highest+uint64(ahead))
 		r.window = r.window<<ahead | 1 // a shift by 64 or more leaves 0
-		r.measure(h, arrival)
-	case behind < 64 && r.highest-behind >= r.base:
-		if r.window>>behind&1 != 0 {
-			r.duplicate++
+		r.measure(h, now, scale)
+	case behind < 64:
+		atomic.AddUint64(&r.received, 1)
+		if r.highest-behind < r.base {
+			// Sent before the first one that arrived: expected after all.
+			atomic.StoreUint64(&r.base, r.highest-behind)
+		} else if r.window>>behind&1 != 0 {
+			atomic.AddUint64(&r.duplicate, 1)
 			return
 		}
 		r.window |= 1 << behind
-		r.reordered++
-	case behind < 64:
-		// Sent before the first one that arrived: expected after all.
-		r.base = r.highest - behind
-		r.window |= 1 << behind
-		r.reordered++
-	case r.resync == uint32(h.Sequence):
-		r.begin(h, arrival) // two in a row after a jump: the sender restarted
-		r.base--            // its first one was taken for a straggler below
-		r.window |= 2
+		atomic.AddUint64(&r.reordered, 1)
+	case r.resync == noResync+uint32(h.Sequence):
+		// Two in a row after a jump: the sender restarted. Its first one was taken
+		// for a straggler below.
+		atomic.AddUint64(&r.received, 2)
+		r.begin(h, now)
+		atomic.StoreUint64(&r.base, r.base-1)
+		r.window = 3
 		return
 	default:
-		r.resync = uint32(h.Sequence + 1)
-		r.received-- // belongs to no stream yet; counted when the next one confirms it
+		// Belongs to no stream yet; counted when the next one confirms it.
+		r.resync = noResync + uint32(h.Sequence+1)
 		return
 	}
-	r.resync = noResync
+	r.resync = 0
 }
 
-func (r *Receiver) begin(h Header, arrival uint32) {
-	if r.started {
-		r.past += r.expected()
-		r.restarts++
-		if h.SSRC == r.ssrc {
-			r.received++ // the packet that announced the jump
-		}
+func (r *Receiver) begin(h Header, now uint64) {
+	if r.started != 0 {
+		atomic.AddUint64(&r.past, r.highest-r.base+1)
+		atomic.AddUint32(&r.restarts, 1)
 	}
-	r.started, r.ssrc = true, h.SSRC
 	// Far from zero, so that packets from before the first do not go below it.
-	r.highest = 1<<32 + uint64(h.Sequence)
-	r.base, r.window, r.resync = r.highest, 1, noResync
-	r.stamp, r.transit = h.Timestamp, arrival-h.Timestamp
+	first := 1<<32 + uint64(h.Sequence)
+	atomic.StoreUint64(&r.highest, first)
+	atomic.StoreUint64(&r.base, first)
+	r.window, r.resync = 1, 0
+	r.stamp, r.arrival = h.Timestamp, now
+	atomic.StoreUint32(&r.ssrc, h.SSRC)
+	atomic.StoreUint32(&r.started, 1)
 }
 
 // measure is A.8. Packets that share a timestamp were not sent at the same time
 // in audio (RFC 4733 events repeat theirs), so only the first counts.
-func (r *Receiver) measure(h Header, arrival uint32) {
+func (r *Receiver) measure(h Header, now uint64, scale uint32) {
 	if h.Timestamp == r.stamp {
 		return
 	}
-	transit := arrival - h.Timestamp
-	d := int32(transit - r.transit)
-	r.stamp, r.transit = h.Timestamp, transit
+	elapsed, ahead := now-r.arrival, h.Timestamp-r.stamp
+	r.stamp, r.arrival = h.Timestamp, now
+	if elapsed > maxPause {
+		return // nobody spoke; or now is before the last one, on another processor
+	}
+	d := int32(units(elapsed, scale) - ahead)
 	if d < 0 {
 		d = -d
 	}
 	if d < 0 || d > maxTransit {
 		return // the sender set its clock anew; that is no jitter
 	}
-	r.jitter += uint32(d) - (r.jitter+8)>>4
+	atomic.StoreUint32(&r.jitter, r.jitter+uint32(d)-(r.jitter+8)>>4)
 }
 
-func (r *Receiver) expected() uint64 {
-	if !r.started {
-		return 0
-	}
-	return r.highest - r.base + 1
+// units turns ns, at most maxPause, into timestamp units. The product stays below
+// 1<<61.
+func units(ns uint64, scale uint32) uint32 { return uint32(ns >> 4 * uint64(scale) >> 34) }
+
+// Scale is what Add wants to know of a clock of rate Hz: how many units 16 ns are,
+// times 1<<34. It is rounded up, so that whole milliseconds are not a unit short.
+// Rates above 15 MHz are no media and count as 15 MHz.
+func Scale(rate uint32) uint32 {
+	return uint32((uint64(min(rate, 15_000_000))<<38 + 999_999_999) / 1_000_000_000)
 }
 
 // Stats returns the sums so far.
 func (r *Receiver) Stats() Stats {
-	s := Stats{
-		Received: r.received, Expected: r.past + r.expected(), Reordered: r.reordered,
-		Duplicate: r.duplicate, Jitter: r.jitter >> 4, Restarts: r.restarts, SSRC: r.ssrc,
+	var s Stats
+	for range 3 { // a stream that begins meanwhile makes base and highest those of two
+		base, past := atomic.LoadUint64(&r.base), atomic.LoadUint64(&r.past)
+		s.Expected = past
+		if atomic.LoadUint32(&r.started) != 0 {
+			if highest := atomic.LoadUint64(&r.highest); highest >= base {
+				s.Expected += highest - base + 1
+			}
+		}
+		// After highest, so that what comes meanwhile does not look lost.
+		s.Received, s.Duplicate = atomic.LoadUint64(&r.received), atomic.LoadUint64(&r.duplicate)
+		if base == atomic.LoadUint64(&r.base) && past == atomic.LoadUint64(&r.past) {
+			break
+		}
 	}
+	s.Reordered = atomic.LoadUint64(&r.reordered)
+	s.Jitter, s.Restarts = atomic.LoadUint32(&r.jitter)>>4, atomic.LoadUint32(&r.restarts)
+	s.SSRC = atomic.LoadUint32(&r.ssrc)
 	if unique := s.Received - s.Duplicate; s.Expected > unique {
 		s.Lost = s.Expected - unique
 	}
@@ -140,11 +171,4 @@ func (r *Receiver) Stats() Stats {
 }
 
 // Highest is the extended highest sequence number received, as a report writes it.
-func (r *Receiver) Highest() uint32 { return uint32(r.highest) }
-
-// Clock converts a time since any fixed moment to timestamp units of a stream of
-// rate Hz. It wraps, as timestamps do.
-func Clock(since time.Duration, rate uint32) uint32 {
-	s, ns := uint64(since/time.Second), uint64(since%time.Second)
-	return uint32(s*uint64(rate) + ns*uint64(rate)/uint64(time.Second))
-}
+func (r *Receiver) Highest() uint32 { return uint32(atomic.LoadUint64(&r.highest)) }

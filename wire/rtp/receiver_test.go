@@ -1,11 +1,16 @@
 package rtp_test
 
 import (
+	"fmt"
+	"reflect"
 	"testing"
 	"time"
 
 	"github.com/lindero/lindero/wire/rtp"
 )
+
+// scale is that of 8000 Hz.
+var scale = rtp.Scale(8000)
 
 func TestReceiverSums(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -29,7 +34,7 @@ func TestReceiverSums(t *testing.T) {
 			var r rtp.Receiver
 			for i, s := range c.sequence {
 				stamp := uint32(i) * 160
-				r.Add(rtp.Header{Sequence: s, Timestamp: stamp}, stamp)
+				r.Add(rtp.Header{Sequence: s, Timestamp: stamp}, uint64(i)*20e6, scale)
 			}
 			if got := r.Stats(); got != c.want {
 				t.Errorf("got  %+v\nwant %+v", got, c.want)
@@ -42,7 +47,7 @@ func TestReceiverNewSource(t *testing.T) {
 	var r rtp.Receiver
 	for i, h := range []rtp.Header{{Sequence: 10, SSRC: 1}, {Sequence: 12, SSRC: 1}, {Sequence: 50000, SSRC: 2}, {Sequence: 50001, SSRC: 2}} {
 		h.Timestamp = uint32(i) * 160
-		r.Add(h, h.Timestamp)
+		r.Add(h, uint64(i)*20e6, scale)
 	}
 	want := rtp.Stats{Received: 4, Expected: 5, Lost: 1, Restarts: 1, SSRC: 2}
 	if got := r.Stats(); got != want {
@@ -57,7 +62,7 @@ func TestJitter(t *testing.T) {
 	at := time.Hour
 	for i, gap := range []time.Duration{0, 30 * time.Millisecond, 10 * time.Millisecond} {
 		at += gap
-		r.Add(rtp.Header{Sequence: uint16(i), Timestamp: uint32(i) * 160}, rtp.Clock(at, 8000))
+		r.Add(rtp.Header{Sequence: uint16(i), Timestamp: uint32(i) * 160}, uint64(at), scale)
 		if got, want := r.Stats().Jitter, []uint32{0, 5, 9}[i]; got != want {
 			t.Errorf("after packet %d: %d, want %d", i, got, want)
 		}
@@ -65,30 +70,56 @@ func TestJitter(t *testing.T) {
 	before := r.Stats().Jitter
 	for i := range 10 { // one key press: the stamp stays, time goes on
 		at += 20 * time.Millisecond
-		r.Add(rtp.Header{Sequence: uint16(3 + i), Timestamp: 2 * 160}, rtp.Clock(at, 8000))
+		r.Add(rtp.Header{Sequence: uint16(3 + i), Timestamp: 2 * 160}, uint64(at), scale)
 	}
-	r.Add(rtp.Header{Sequence: 13, Timestamp: 1 << 31}, rtp.Clock(at, 8000)) // a new clock
+	r.Add(rtp.Header{Sequence: 13, Timestamp: 1 << 31}, uint64(at), scale) // a new clock
 	if got := r.Stats().Jitter; got != before {
 		t.Errorf("a key press or a new clock made jitter %d of %d", got, before)
 	}
 }
 
-func TestClock(t *testing.T) {
-	if got := rtp.Clock(1500*time.Millisecond, 8000); got != 12000 {
-		t.Error(got)
+func TestScale(t *testing.T) {
+	for rate, want := range map[uint32]uint32{8000: 2199024, 16000: 4398047, 48000: 13194140, 90000: 24739012, 15_000_000: 4123168605, 1 << 31: 4123168605} {
+		if got := rtp.Scale(rate); got != want {
+			t.Errorf("%d Hz: %d, want %d", rate, got, want)
+		}
 	}
-	if got, want := rtp.Clock(1000*time.Hour+time.Second, 48000)-rtp.Clock(1000*time.Hour, 48000), uint32(48000); got != want {
-		t.Error(got)
+}
+
+// A pause in which nothing is sent is no jitter, however the clock went on.
+func TestPauseIsNoJitter(t *testing.T) {
+	var r rtp.Receiver
+	for i, at := range []time.Duration{0, 20 * time.Millisecond, time.Minute, time.Minute + 20*time.Millisecond} {
+		r.Add(rtp.Header{Sequence: uint16(i), Timestamp: uint32(i) * 160}, uint64(at), scale)
+	}
+	// Nor is an arrival before the last one, as clocks of two processors may give.
+	r.Add(rtp.Header{Sequence: 4, Timestamp: 4 * 160}, uint64(time.Minute), scale)
+	if got := r.Stats(); got.Jitter != 0 || got.Received != 5 || got.Lost != 0 {
+		t.Errorf("%+v", got)
+	}
+}
+
+// A program in the kernel works on the same memory: neither order nor size may
+// change without it.
+func TestReceiverLayout(t *testing.T) {
+	want := "base 0 highest 8 window 16 arrival 24 received 32 past 40 reordered 48 duplicate 56 ssrc 64 stamp 68 jitter 72 resync 76 restarts 80 started 84 size 88"
+	kind, got := reflect.TypeFor[rtp.Receiver](), ""
+	for i := range kind.NumField() {
+		got += fmt.Sprint(kind.Field(i).Name, " ", kind.Field(i).Offset, " ")
+	}
+	if got += fmt.Sprint("size ", kind.Size()); got != want {
+		t.Errorf("%s\nwant %s", got, want)
 	}
 }
 
 func BenchmarkReceiver(b *testing.B) {
 	b.ReportAllocs()
 	var r rtp.Receiver
-	h := rtp.Header{}
+	h, at := rtp.Header{}, uint64(0)
 	for b.Loop() {
 		h.Sequence++
 		h.Timestamp += 160
-		r.Add(h, h.Timestamp)
+		at += 20e6
+		r.Add(h, at, scale)
 	}
 }

@@ -151,7 +151,7 @@ func TestNoAllocations(t *testing.T) {
 		if err != nil || len(payload) != 160 || rtp.KindOf(packet) != rtp.RTP {
 			t.Fatal("not parsed")
 		}
-		r.Add(h, 1)
+		r.Add(h, 1, scale)
 		buf = h.Append(buf[:0])
 		buf = rtp.AppendRR(buf[:0], 1, rtp.Report{SSRC: 2})
 	}); n != 0 {
@@ -188,7 +188,7 @@ func FuzzPackets(f *testing.F) {
 			rest = next
 		}
 		for len(b) >= 8 {
-			r.Add(rtp.Header{Sequence: uint16(b[0])<<8 | uint16(b[1]), SSRC: uint32(b[2] & 1), Timestamp: uint32(b[3]) << 24}, uint32(b[4])<<20)
+			r.Add(rtp.Header{Sequence: uint16(b[0])<<8 | uint16(b[1]), SSRC: uint32(b[2] & 1), Timestamp: uint32(b[3]) << 24}, uint64(b[4])<<26, scale)
 			b = b[5:]
 		}
 		if s := r.Stats(); s.Lost > s.Expected || s.Duplicate > s.Received || s.Expected > 1<<40 {
