@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/lindero/lindero/e2e/bench/process"
 )
 
 const domain = "bench.lindero.test"
@@ -17,8 +19,8 @@ const domain = "bench.lindero.test"
 // A contender is a running SIP service under test.
 type contender struct {
 	name  string
-	port  int   // where phones send
-	group group // whose CPU and memory count
+	port  int           // where phones send
+	group process.Group // whose CPU and memory count
 	stop  func()
 }
 
@@ -32,13 +34,13 @@ func startKamailio(ctx context.Context, dir string, port int) (*contender, error
 	if err := os.WriteFile(file, []byte(strings.ReplaceAll(string(b), "@PORT@", fmt.Sprint(port))), 0o644); err != nil {
 		return nil, err
 	}
-	p, stop, err := start(filepath.Join(dir, "kamailio.log"), "kamailio", "-f", file, "-DD", "-m", "1024", "-M", "32",
+	p, stop, err := process.Start(filepath.Join(dir, "kamailio.log"), "kamailio", "-f", file, "-DD", "-m", "1024", "-M", "32",
 		"-x", "fm", "-X", "fm", "-P", filepath.Join(dir, "kamailio.pid"), "-w", dir, "-Y", dir)
 	if err != nil {
 		return nil, err
 	}
-	c := &contender{name: "kamailio", port: port, group: group{p}, stop: stop}
-	if err := await(ctx, "kamailio", func() bool { return udpTaken(port) }); err != nil {
+	c := &contender{name: "kamailio", port: port, group: process.Group{p}, stop: stop}
+	if err := process.Await(ctx, "kamailio", func() bool { return udpTaken(port) }); err != nil {
 		stop()
 		return nil, err
 	}
@@ -84,7 +86,7 @@ func startLindero(ctx context.Context, binary, dir string, port, users int) (*co
 		if err := os.WriteFile(file, b, 0o600); err != nil {
 			return nil, err
 		}
-		p, stop, err := start(filepath.Join(dir, role+".log"), binary, role, "--config", file)
+		p, stop, err := process.Start(filepath.Join(dir, role+".log"), binary, role, "--config", file)
 		if err != nil {
 			c.stop()
 			return nil, err
@@ -93,7 +95,7 @@ func startLindero(ctx context.Context, binary, dir string, port, users int) (*co
 		if role != "relay" {
 			c.group = append(c.group, p)
 		}
-		if err := await(ctx, "lindero "+role, func() bool { return healthy(health) }); err != nil {
+		if err := process.Await(ctx, "lindero "+role, func() bool { return healthy(health) }); err != nil {
 			c.stop()
 			return nil, err
 		}

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/lindero/lindero/e2e/bench/process"
 	"github.com/lindero/lindero/e2e/bench/report"
 )
 
@@ -116,7 +117,7 @@ func (b *bench) round(ctx context.Context, who, binary string, i, top int, add f
 		return err
 	}
 	add("CPU per REGISTER with digest", who, cost)
-	if m, err := c.group.memory(); err == nil {
+	if m, err := c.group.Memory(); err == nil {
 		add("memory with all registrations", who, m/1e6)
 	}
 	fmt.Fprintf(os.Stderr, "%-9s run %d: register 1000/s: %d ok, %d failed, %.0f µs each\n", who, i+1, o.ok, o.failed, cost)
@@ -126,7 +127,7 @@ func (b *bench) round(ctx context.Context, who, binary string, i, top int, add f
 		return err
 	}
 	defer stopAnswer()
-	if err := await(ctx, "sipp uas", func() bool { return udpTaken(calledPort) }); err != nil {
+	if err := process.Await(ctx, "sipp uas", func() bool { return udpTaken(calledPort) }); err != nil {
 		return err
 	}
 	peak := 0
@@ -157,7 +158,7 @@ func (b *bench) round(ctx context.Context, who, binary string, i, top int, add f
 
 // measure runs a load and returns the contender's CPU in µs per success.
 func (b *bench) measure(ctx context.Context, c *contender, l load, dir string) (outcome, float64, error) {
-	before, err := c.group.cpu()
+	before, err := c.group.CPU()
 	if err != nil {
 		return outcome{}, 0, err
 	}
@@ -165,7 +166,7 @@ func (b *bench) measure(ctx context.Context, c *contender, l load, dir string) (
 	if err != nil {
 		return o, 0, err
 	}
-	after, err := c.group.cpu()
+	after, err := c.group.CPU()
 	if err != nil {
 		return o, 0, err
 	}

@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/lindero/lindero/e2e/bench/process"
 )
 
 //go:embed testdata
@@ -75,7 +77,7 @@ func answer(dir string) (stop func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	_, stop, err = start(filepath.Join(dir, "uas.log"), "sipp", "-sf", scenario, "-i", "127.0.0.1", "-p", strconv.Itoa(calledPort),
+	_, stop, err = process.Start(filepath.Join(dir, "uas.log"), "sipp", "-sf", scenario, "-i", "127.0.0.1", "-p", strconv.Itoa(calledPort),
 		"-nostdin", "-timeout", "600s", "-buff_size", "4000000")
 	return stop, err
 }

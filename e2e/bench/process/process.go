@@ -1,4 +1,6 @@
-package main
+// Package process runs the programs that benchmarks compare and accounts for what
+// they spend. It knows nothing of what they do.
+package process
 
 import (
 	"context"
@@ -12,12 +14,12 @@ import (
 	"time"
 )
 
-// A group is the processes that do one contender's work.
-type group []*os.Process
+// A Group is the processes that do one contender's work.
+type Group []*os.Process
 
-// cpu is the time the group's threads have spent running, from the scheduler's
+// CPU is the time the group's threads have spent running, from the scheduler's
 // own account, which is exact where the ticks of /proc/PID/stat are not.
-func (g group) cpu() (time.Duration, error) {
+func (g Group) CPU() (time.Duration, error) {
 	var total time.Duration
 	for _, pid := range g.tree() {
 		tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
@@ -40,9 +42,9 @@ func (g group) cpu() (time.Duration, error) {
 	return total, nil
 }
 
-// memory is the group's proportional set size in bytes: pages that several
+// Memory is the group's proportional set size in bytes: pages that several
 // processes share (Kamailio's shared memory) count once.
-func (g group) memory() (float64, error) {
+func (g Group) Memory() (float64, error) {
 	var kb float64
 	for _, pid := range g.tree() {
 		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
@@ -63,7 +65,7 @@ func (g group) memory() (float64, error) {
 }
 
 // tree is the group's processes with all their children.
-func (g group) tree() []int {
+func (g Group) tree() []int {
 	parents := map[int][]int{}
 	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
 	for _, f := range stats {
@@ -88,9 +90,9 @@ func (g group) tree() []int {
 	return all
 }
 
-// start runs a program with its output in log, in a process group of its own so
+// Start runs a program with its output in log, in a process group of its own so
 // that stop reaches its children.
-func start(log, name string, args ...string) (*os.Process, func(), error) {
+func Start(log, name string, args ...string) (*os.Process, func(), error) {
 	out, err := os.Create(log)
 	if err != nil {
 		return nil, nil, err
@@ -117,8 +119,8 @@ func start(log, name string, args ...string) (*os.Process, func(), error) {
 	return cmd.Process, stop, nil
 }
 
-// await asks ready every 50 ms until it says yes.
-func await(ctx context.Context, what string, ready func() bool) error {
+// Await asks ready every 50 ms until it says yes.
+func Await(ctx context.Context, what string, ready func() bool) error {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
 	tick := time.NewTicker(50 * time.Millisecond)
