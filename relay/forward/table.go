@@ -48,6 +48,14 @@ type Leg struct {
 	Exact netip.AddrPort
 	Learn netip.Addr
 
+	// RTCP on a Mux leg leaves from RTCPVia to RTCPTo; it goes the way of RTP when
+	// RTCPVia is zero, and is Held when only RTCPTo is.
+	RTCPVia, RTCPTo netip.AddrPort
+
+	// Treat changes packets on their way; nil: none. Only user space treats, so
+	// the leg is not the kernel's as long as it has one.
+	Treat Treatment
+
 	Flags Flags
 	Clock uint32 // Hz of the RTP timestamps, for jitter; 0 is 8000
 }
@@ -57,10 +65,20 @@ type Flags uint8
 
 // The flags of a Leg.
 const (
-	RTCP Flags = 1 << iota // RTCP and nothing else
-	Mux                    // RTP and RTCP on one port (RFC 5761)
-	Any                    // whatever comes: T.38 over UDPTL
+	RTCP   Flags = 1 << iota // RTCP and nothing else
+	Mux                      // RTP and RTCP on one port (RFC 5761)
+	Any                      // whatever comes: T.38 over UDPTL
+	Follow                   // a source in Learn must send the SSRC counted last, else it is WrongSource and nobody is asked
 )
+
+// A Treatment is what is done to the believed packets of a leg between being
+// counted and being sent.
+type Treatment interface {
+	// Treat returns what is sent in place of the RTP or RTCP packet b: b, a part of
+	// b's memory it has written, or nil for nothing, which is counted as Blocked.
+	// It is called on the goroutine that moves packets, and does not wait.
+	Treat(b []byte) []byte
+}
 
 // Counts are what a leg has seen. All numbers are of packets unless they say
 // otherwise.
@@ -80,6 +98,7 @@ type Counts struct {
 	STUN        uint64 // of those, apart
 	Held        uint64 // of Packets: had nowhere to go yet
 	Failed      uint64 // of Packets: the kernel would not send them
+	Blocked     uint64 // of Packets: a Treatment took them
 }
 
 // A Verdict is the end of one packet. Every packet has exactly one.
@@ -95,12 +114,13 @@ const (
 	Resting             // no leg: the call it belonged to is over
 	Oversize            // longer than a media packet may be
 	Failed              // the kernel would not send it
+	Blocked             // a Treatment took it
 	Verdicts            // how many there are
 )
 
 // String names v as metrics do.
 func (v Verdict) String() string {
-	return [...]string{"forwarded", "held", "wrong_source", "not_rtp", "stun", "resting", "oversize", "failed", "none"}[min(v, Verdicts)]
+	return [...]string{"forwarded", "held", "wrong_source", "not_rtp", "stun", "resting", "oversize", "failed", "blocked", "none"}[min(v, Verdicts)]
 }
 
 // A Learner is asked about a packet from a source that Leg.Exact or Leg.Learn
