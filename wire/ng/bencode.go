@@ -24,9 +24,10 @@ var (
 )
 
 // Decode reads one bencoded dictionary that fills b. It is strict: lengths and
-// integers have one spelling only, keys are unique, nothing may follow. Keys may
-// come in any order, since rtpengine and Kamailio do not sort them. The strings
-// in the result are copies.
+// integers have one spelling only, nothing may follow. Keys may come in any order,
+// and more than once, when the last one counts: rtpengine and Kamailio neither sort
+// them nor look for what a script has said twice. The strings in the result are
+// copies.
 func Decode(b []byte) (Dict, error) {
 	d := decoder{b: b}
 	if len(b) == 0 || b[0] != 'd' {
@@ -124,28 +125,38 @@ func (d *decoder) list(depth int) ([]any, error) {
 }
 
 func (d *decoder) dict(depth int) (Dict, error) {
-	d.pos++
 	m := Dict{}
+	err := d.each(depth, func(key string, v any) error {
+		m[key] = v
+		return nil
+	})
+	return m, err
+}
+
+// each reads a dictionary and gives its entries to take, in their order.
+func (d *decoder) each(depth int, take func(key string, v any) error) error {
+	d.pos++
 	for d.pos < len(d.b) {
 		if d.b[d.pos] == 'e' {
 			d.pos++
-			return m, nil
+			return nil
 		}
 		if c := d.b[d.pos]; c < '0' || c > '9' {
-			return nil, d.fault("a key that is no string")
+			return d.fault("a key that is no string")
 		}
 		key, err := d.text()
 		if err != nil {
-			return nil, err
+			return err
 		}
-		if _, twice := m[key]; twice {
-			return nil, d.fault("a key twice")
+		v, err := d.value(depth + 1)
+		if err != nil {
+			return err
 		}
-		if m[key], err = d.value(depth + 1); err != nil {
-			return nil, err
+		if err := take(key, v); err != nil {
+			return err
 		}
 	}
-	return nil, d.fault("a dictionary without end")
+	return d.fault("a dictionary without end")
 }
 
 // Append appends d to b, keys sorted. Values may be string, []byte, int, int64,

@@ -23,6 +23,7 @@ func TestParseCommand(t *testing.T) {
 	want := ng.Command{
 		Name: ng.Offer, CallID: "c", FromTag: "f", SDP: []byte("v=0\r\n"), Direction: [2]string{"external", "internal"},
 		ReceivedFrom: netip.MustParseAddr("198.51.100.9"), Replace: []string{"origin"}, Flags: []string{"trust-address", "symmetric"}, ICE: "remove",
+		Supports: []string{ng.SupportsLoadLimit},
 	}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v %v\nwant %+v", got, err, want)
@@ -37,7 +38,7 @@ func TestCommandsComeBack(t *testing.T) {
 		"ping": {Name: ng.Ping},
 		"all": {
 			Name: ng.Answer, CallID: "c", FromTag: "f", ToTag: "t", ViaBranch: "v", SDP: []byte("v=0"), Direction: [2]string{"a", "b"},
-			ReceivedFrom: netip.MustParseAddr("2001:db8::1"), Replace: []string{"origin"}, Flags: []string{"x"}, ICE: "remove", Transport: "RTP/AVP", Limit: 5,
+			ReceivedFrom: netip.MustParseAddr("2001:db8::1"), Replace: []string{"origin"}, Flags: []string{ng.FlagTrustAddress}, ICE: "remove", Transport: "RTP/AVP", Limit: 5,
 		},
 	} {
 		_, dict, err := ng.SplitCookie(ng.AppendCommand(nil, "k", c))
@@ -56,10 +57,10 @@ func TestCommandsComeBack(t *testing.T) {
 
 func TestMalformedCommands(t *testing.T) {
 	for in, want := range map[string]string{
-		"de":                                      "ng: no command in the dictionary",
-		"d7:command4:ping9:directionl1:aee":       "ng: direction: wants two interface names",
+		"de": "ng: no command in the dictionary",
+		"d7:command4:ping9:directionl1:a1:b1:cee": "ng: direction: wants two interface names",
 		"d7:command4:ping13:received-from3:xyze":  `ng: received-from: ParseAddr("xyz"): unable to parse IP`,
-		"d7:command4:ping13:received-froml3:IP4e": "bencode: syntax error: a dictionary without end at byte 39",
+		"d7:command4:ping8:from-tag1:a":           "bencode: syntax error: a dictionary without end at byte 29",
 	} {
 		if _, err := ng.ParseCommand([]byte(in)); err == nil || err.Error() != want {
 			t.Errorf("%q: %v, want %s", in, err, want)
