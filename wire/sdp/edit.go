@@ -20,13 +20,14 @@ type Edit struct {
 type change struct {
 	start, end int
 	text       string
+	line       bool // text is a line of its own, without its end
 }
 
 // Edit starts an edit of s.
 func (s *Session) Edit() *Edit { return &Edit{session: s} }
 
 func (e *Edit) replace(start, end int, text string) {
-	e.changes = append(e.changes, change{start, end, text})
+	e.changes = append(e.changes, change{start: start, end: end, text: text})
 }
 
 func family(a netip.Addr) string {
@@ -75,13 +76,7 @@ func (e *Edit) Direction(m *Media, d Direction) {
 			return
 		}
 	}
-	end := s.lines[m.last-1]
-	eol := s.eol()
-	if s.text[end.next-1] != '\n' { // the text ends without a line end
-		e.replace(end.end, end.next, eol+"a="+d.String())
-		return
-	}
-	e.replace(end.next, end.next, "a="+d.String()+eol)
+	e.Append(m, d.String())
 }
 
 // RemoveICE takes every ICE attribute away, of the session and of all media.
@@ -110,13 +105,20 @@ func (s *Session) eol() string {
 func (e *Edit) Bytes() []byte {
 	slices.SortStableFunc(e.changes, func(a, b change) int { return cmp.Compare(a.start, b.start) })
 	out := make([]byte, 0, len(e.session.text)+16*len(e.changes))
-	pos := 0
+	pos, eol := 0, e.session.eol()
+	ended := bytes.HasSuffix(e.session.text, []byte("\n"))
 	for _, c := range e.changes {
 		if c.start < pos {
 			continue // inside what is gone already
 		}
 		out = append(out, e.session.text[pos:c.start]...)
+		if c.line && !bytes.HasSuffix(out, []byte("\n")) { // the text ends without a line end
+			out = append(bytes.TrimSuffix(out, []byte("\r")), eol...)
+		}
 		out = append(out, c.text...)
+		if c.line && ended {
+			out = append(out, eol...)
+		}
 		pos = c.end
 	}
 	return append(out, e.session.text[pos:]...)

@@ -48,9 +48,10 @@ type Media struct {
 	Crypto     bool  // a=crypto: keys of SDES (RFC 4568)
 	DTLS       bool  // a=fingerprint, here or above
 
-	session            *Session
-	first, last        int // its lines, last exclusive
-	portStart, portEnd int
+	session              *Session
+	first, last          int // its lines, last exclusive
+	portStart, portEnd   int
+	protoStart, protoEnd int
 }
 
 // An RTCP is an a=rtcp attribute (RFC 3605).
@@ -78,9 +79,14 @@ func (s *Session) media(l line, i int) (Media, error) {
 	for s.text[at] == ' ' || s.text[at] == '\t' {
 		at++
 	}
+	after := at + len(f[1])
+	for s.text[after] == ' ' || s.text[after] == '\t' {
+		after++
+	}
 	return Media{
 		Kind: f[0], Port: uint16(port), Proto: f[2], Formats: f[3:],
 		session: s, first: i, last: len(s.lines), portStart: at, portEnd: at + len(f[1]),
+		protoStart: after, protoEnd: after + len(f[2]),
 	}, nil
 }
 
