@@ -22,6 +22,7 @@ const (
 	benchMapCounters    = "counters"
 	benchMapLegs        = "legs"
 	benchMapMarks       = "marks"
+	benchMapNext        = "next"
 	benchMapPolicies    = "policies"
 	benchMapPorts       = "ports"
 	benchMapSamples     = "samples"
@@ -99,6 +100,7 @@ type benchMapSpecs struct {
 	Counters  *ebpf.MapSpec `ebpf:"counters"`
 	Legs      *ebpf.MapSpec `ebpf:"legs"`
 	Marks     *ebpf.MapSpec `ebpf:"marks"`
+	Next      *ebpf.MapSpec `ebpf:"next"`
 	Policies  *ebpf.MapSpec `ebpf:"policies"`
 	Ports     *ebpf.MapSpec `ebpf:"ports"`
 	Samples   *ebpf.MapSpec `ebpf:"samples"`
@@ -148,6 +150,7 @@ type benchMaps struct {
 	Counters  *ebpf.Map `ebpf:"counters"`
 	Legs      *ebpf.Map `ebpf:"legs"`
 	Marks     *ebpf.Map `ebpf:"marks"`
+	Next      *ebpf.Map `ebpf:"next"`
 	Policies  *ebpf.Map `ebpf:"policies"`
 	Ports     *ebpf.Map `ebpf:"ports"`
 	Samples   *ebpf.Map `ebpf:"samples"`
@@ -164,6 +167,7 @@ func (m *benchMaps) Close() error {
 		m.Counters,
 		m.Legs,
 		m.Marks,
+		m.Next,
 		m.Policies,
 		m.Ports,
 		m.Samples,

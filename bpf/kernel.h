@@ -18,6 +18,11 @@ typedef _Bool bool;
 #define false 0
 
 #define SEC(name) __attribute__((section(name), used))
+
+/* Where XDP programs stand. One that is tail-called must be of the same kind as its
+ * caller (with or without frags), so all say it by this. */
+#define SEC_XDP SEC("xdp")
+
 #define __always_inline inline __attribute__((always_inline))
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
@@ -47,10 +52,12 @@ enum {
 	XDP_DROP,
 	XDP_PASS,
 	XDP_TX,
+	XDP_REDIRECT,
 };
 
 static void *(*const bpf_map_lookup_elem)(void *map, const void *key) = (void *)1;
 static __u32 (*const bpf_get_smp_processor_id)(void) = (void *)8;
+static long (*const bpf_tail_call)(void *ctx, void *map, __u32 index) = (void *)12;
 static __u64 (*const bpf_jiffies64)(void) = (void *)118;
 
 /* Map declarations: a struct whose members' types say what the map is. */
@@ -61,8 +68,10 @@ static __u64 (*const bpf_jiffies64)(void) = (void *)118;
 enum {
 	BPF_MAP_TYPE_HASH = 1,
 	BPF_MAP_TYPE_ARRAY = 2,
+	BPF_MAP_TYPE_PROG_ARRAY = 3,
 	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
 	BPF_MAP_TYPE_ARRAY_OF_MAPS = 12,
+	BPF_MAP_TYPE_DEVMAP = 14,
 };
 
 #define BPF_F_MMAPABLE (1U << 10)

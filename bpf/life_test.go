@@ -116,7 +116,7 @@ func TestLayoutChange(t *testing.T) {
 	if err := a.PutSource(8, Source{Class: 1}); !errors.Is(err, ErrGone) {
 		t.Errorf("the old maps take sources: %v", err)
 	}
-	checkPins(t, b, 12)
+	checkPins(t, b, 13)
 }
 
 // checkPins wants n pins, none of them half made.

@@ -63,6 +63,14 @@ struct ARRAY_OF_ONE(struct legs) legs SEC(".maps");
 struct ARRAY_OF_ONE(struct state) state SEC(".maps");
 struct ARRAY_OF_ONE(__u64) clock SEC(".maps");
 
+/* What a packet of a live leg meets next, if anything is there: the relay's forwarder. */
+struct {
+	MAP_INT(type, BPF_MAP_TYPE_PROG_ARRAY);
+	MAP_INT(max_entries, 1);
+	MAP_TYPE(key, __u32);
+	MAP_TYPE(value, __u32);
+} next SEC(".maps");
+
 /* first returns the only element of a map. */
 static __always_inline void *first(void *map)
 {

@@ -16,6 +16,7 @@
  *	counters   PERCPU_ARRAY    0      struct counters    here
  *	samples    ARRAY           CPU    struct ring        here
  *	state      ARRAY           0      struct state       Open, once
+ *	next       PROG_ARRAY      0      program            Shield.Chain
  *	clock      ARRAY           0      milliseconds       Shield.SetClock, in tests
  *
  * A source's key is its IPv4 address as a number, or the upper 64 bits of its IPv6 address.
@@ -23,7 +24,7 @@
 #include "judge.h"
 #include "sample.h"
 
-SEC("xdp")
+SEC_XDP
 int shield(struct xdp_md *ctx)
 {
 	struct packet p = {};
@@ -32,6 +33,8 @@ int shield(struct xdp_md *ctx)
 	if (v == UNDECIDED)
 		v = judge(&p);
 	count(&p, v);
+	if (v == VERDICT_LEG)
+		bpf_tail_call(ctx, &next, 0); /* comes back when nothing is there */
 	return v >= VERDICT_MALFORMED ? XDP_DROP : XDP_PASS;
 }
 

@@ -175,6 +175,7 @@ const (
 	shieldMapCounters  = "counters"
 	shieldMapLegs      = "legs"
 	shieldMapMarks     = "marks"
+	shieldMapNext      = "next"
 	shieldMapPolicies  = "policies"
 	shieldMapPorts     = "ports"
 	shieldMapSamples   = "samples"
@@ -244,6 +245,7 @@ type shieldMapSpecs struct {
 	Counters *ebpf.MapSpec `ebpf:"counters"`
 	Legs     *ebpf.MapSpec `ebpf:"legs"`
 	Marks    *ebpf.MapSpec `ebpf:"marks"`
+	Next     *ebpf.MapSpec `ebpf:"next"`
 	Policies *ebpf.MapSpec `ebpf:"policies"`
 	Ports    *ebpf.MapSpec `ebpf:"ports"`
 	Samples  *ebpf.MapSpec `ebpf:"samples"`
@@ -289,6 +291,7 @@ type shieldMaps struct {
 	Counters *ebpf.Map `ebpf:"counters"`
 	Legs     *ebpf.Map `ebpf:"legs"`
 	Marks    *ebpf.Map `ebpf:"marks"`
+	Next     *ebpf.Map `ebpf:"next"`
 	Policies *ebpf.Map `ebpf:"policies"`
 	Ports    *ebpf.Map `ebpf:"ports"`
 	Samples  *ebpf.Map `ebpf:"samples"`
@@ -304,6 +307,7 @@ func (m *shieldMaps) Close() error {
 		m.Counters,
 		m.Legs,
 		m.Marks,
+		m.Next,
 		m.Policies,
 		m.Ports,
 		m.Samples,

@@ -1,0 +1,39 @@
+package bpf
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Chain has f repeat what the shield lets through to live legs of the relay (service
+// RTP), from now on and until Unforward; also when this process is no more.
+func (s *Shield) Chain(f *Forwarder) error {
+	done, err := s.use()
+	if err != nil {
+		return err
+	}
+	defer done()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.closed {
+		return ErrClosed
+	}
+	if err := s.maps.Next.Put(uint32(0), f.program); err != nil {
+		return fmt.Errorf("bpf: chaining the forwarder behind the shield of %s: %w", s.device, refused(err))
+	}
+	f.exits[s.device] = Exit{Device: s.device, Mode: s.mode, Reason: s.reason}
+	return nil
+}
+
+// Forwarding says how each device that was chained or attached takes part, by name.
+func (f *Forwarder) Forwarding() []Exit {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var all []Exit
+	for _, e := range f.exits {
+		all = append(all, e)
+	}
+	slices.SortFunc(all, func(a, b Exit) int { return strings.Compare(a.Device, b.Device) })
+	return all
+}
