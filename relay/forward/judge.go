@@ -1,80 +1,103 @@
 package forward
 
 import (
+	"encoding/binary"
 	"net/netip"
 	"sync/atomic"
-	"time"
 
 	"github.com/lindero/lindero/wire/rtp"
 )
 
-// A leg is the life of a Leg at one socket, from the first Put to Delete. Only
-// the socket's worker writes the counters; anybody may read them.
+// A leg is the life of a Leg at one socket, from the first Put to Delete.
 type leg struct {
-	route    atomic.Pointer[route] // replaced whole by Put
-	receiver rtp.Receiver          // the worker's alone; its sums are copied to those below
+	route atomic.Pointer[route] // replaced whole by Put
+	track *Track
 
-	packets, bytes             atomic.Uint64
-	lost, reordered, duplicate atomic.Uint64
-	wrong, notRTP, stun        atomic.Uint64
-	held, failed               atomic.Uint64
-	jitter                     atomic.Uint32 // in timestamp units
-	ssrc, payload              atomic.Uint32
-	seen                       atomic.Int64 // since epoch
+	blocked atomic.Uint64 // by a Treatment: only here, so not in the Track
 }
 
 // A route is a Leg made ready for sending. It never changes.
 type route struct {
 	Leg
-	via *socket
-	to  sockaddr
+	media way
+	rtcp  way    // of RTCP beside RTP; the same as media unless the Leg says otherwise
+	scale uint32 // of Clock
 }
 
-// judge decides what happens to packet b, which came from from to s at now, a
-// time since epoch, and counts it at its leg. It is the whole of the packet path
+// A way is where packets leave and where they go.
+type way struct {
+	via *socket
+	to  sockaddr // its size is 0: nowhere
+}
+
+// A parcel is a packet that is to be sent.
+type parcel struct {
+	b     []byte
+	way   *way
+	track *Track // to count at that it could not be
+}
+
+// judge decides what happens to packet b, which came from from to s at now
+// (CLOCK_MONOTONIC, ns), and counts it at its leg. It is the whole of the packet path
 // between two system calls: it takes no lock, unless there is something to learn,
-// and does not allocate. The leg and the route are nil unless the verdict is
-// Forwarded.
-func (u *Userspace) judge(s *socket, from netip.AddrPort, b []byte, now time.Duration) (Verdict, *leg, *route) {
+// and does not allocate. The parcel is empty unless the verdict is Forwarded.
+func (u *Userspace) judge(s *socket, from netip.AddrPort, b []byte, now uint64) (Verdict, parcel) {
 	l := s.leg.Load()
 	if l == nil {
 		if former := s.former.Load(); former != nil && *former == from.Addr() {
-			s.arrived.Store(int64(now))
+			s.arrived.Store(now)
 		}
-		return Resting, nil, nil
+		return Resting, parcel{}
 	}
-	r := l.route.Load()
+	r, t := l.route.Load(), l.track
 	if from != r.From && !r.mightBe(from) {
-		l.wrong.Add(1)
-		return WrongSource, nil, nil
+		atomic.AddUint64(&t.wrongSource, 1)
+		return WrongSource, parcel{}
 	}
 	kind, header, ok := r.inspect(b)
 	if !ok {
 		if kind == rtp.STUN {
-			l.stun.Add(1)
-			return STUN, nil, nil
+			atomic.AddUint64(&t.stun, 1)
+			return STUN, parcel{}
 		}
-		l.notRTP.Add(1)
-		return NotRTP, nil, nil
+		atomic.AddUint64(&t.notRTP, 1)
+		return NotRTP, parcel{}
 	}
 	if from != r.From {
-		if u.learner == nil || !u.learner(s.local, from) {
-			l.wrong.Add(1)
-			return WrongSource, nil, nil
+		if !r.follows(from, header.SSRC, t) || u.learner == nil || !u.learner(s.local, from) {
+			atomic.AddUint64(&t.wrongSource, 1)
+			return WrongSource, parcel{}
 		}
 		r = l.route.Load()
 	}
-	l.count(r, kind, header, len(b), now)
-	if !r.To.IsValid() {
-		l.held.Add(1)
-		return Held, nil, nil
+	t.count(r, kind, header, len(b), now)
+	w := &r.media
+	if kind == rtp.RTCP {
+		w = &r.rtcp
+		w.report(s, b, now)
 	}
-	return Forwarded, l, r
+	if w.to.size == 0 {
+		atomic.AddUint64(&t.held, 1)
+		return Held, parcel{}
+	}
+	if r.Treat != nil && kind != rtp.Garbage {
+		if b = r.Treat.Treat(b); len(b) == 0 {
+			l.blocked.Add(1)
+			return Blocked, parcel{}
+		}
+	}
+	return Forwarded, parcel{b, w, t}
 }
 
 // mightBe says whether the learner is to be asked about from.
 func (r *route) mightBe(from netip.AddrPort) bool {
 	return from == r.Exact && from.IsValid() || from.Addr() == r.Learn
+}
+
+// follows says whether a stream of ssrc that comes from from, which might be the
+// source, goes on with what t counted.
+func (r *route) follows(from netip.AddrPort, ssrc uint32, t *Track) bool {
+	return r.Flags&Follow == 0 || from == r.Exact || ssrc == atomic.LoadUint32(&t.ssrc)
 }
 
 // peer is the address of who sends to this leg, or would have.
@@ -102,48 +125,23 @@ func (r *route) inspect(b []byte) (kind rtp.Kind, h rtp.Header, ok bool) {
 		return kind, h, err == nil && r.Flags&RTCP == 0
 	case rtp.RTCP:
 		_, _, ok = rtp.NextRTCP(b)
+		h.SSRC = binary.BigEndian.Uint32(b[4:]) // of who sends it; a kind needs 8 bytes
 		return kind, h, ok && r.Flags&(RTCP|Mux) != 0
 	default:
 		return kind, h, false
 	}
 }
 
-func (l *leg) count(r *route, kind rtp.Kind, h rtp.Header, size int, now time.Duration) {
-	l.packets.Add(1)
-	l.bytes.Add(uint64(size))
-	l.seen.Store(int64(now))
-	if kind != rtp.RTP {
+// report reads the round trips off the RTCP packet b that came to s and leaves
+// by w.
+func (w *way) report(s *socket, b []byte, now uint64) {
+	if t := s.trips.Load(); t != nil {
+		t.came(b, now)
+	}
+	if w.to.size == 0 {
 		return
 	}
-	l.receiver.Add(h, uint64(now), rtp.Scale(r.Clock))
-	s := l.receiver.Stats()
-	l.jitter.Store(s.Jitter)
-	if s.Lost != l.lost.Load() {
-		l.lost.Store(s.Lost)
-	}
-	if s.Reordered != l.reordered.Load() {
-		l.reordered.Store(s.Reordered)
-	}
-	if s.Duplicate != l.duplicate.Load() {
-		l.duplicate.Store(s.Duplicate)
-	}
-	if h.SSRC != l.ssrc.Load() {
-		l.ssrc.Store(h.SSRC)
-	}
-	if pt := uint32(h.PayloadType); pt != l.payload.Load() {
-		l.payload.Store(pt)
-	}
-}
-
-func (l *leg) counts(u *Userspace) Counts {
-	r := l.route.Load()
-	return Counts{
-		Packets: l.packets.Load(), Bytes: l.bytes.Load(),
-		Lost: l.lost.Load(), Reordered: l.reordered.Load(), Duplicate: l.duplicate.Load(),
-		Jitter: time.Duration(l.jitter.Load()) * time.Second / time.Duration(r.Clock),
-		SSRC:   l.ssrc.Load(), PayloadType: uint8(l.payload.Load()),
-		LastSeen:    u.time(l.seen.Load()),
-		WrongSource: l.wrong.Load(), NotRTP: l.notRTP.Load(), STUN: l.stun.Load(),
-		Held: l.held.Load(), Failed: l.failed.Load(),
+	if t := w.via.trips.Load(); t != nil {
+		t.left(b, now)
 	}
 }

@@ -85,13 +85,18 @@ type Treatment interface {
 type Counts struct {
 	Packets     uint64 // from the believed source and of the right kind
 	Bytes       uint64 // of UDP payload in them
-	Lost        uint64 // by gaps in RTP sequence numbers
+	Expected    uint64 // by RTP sequence numbers
+	Lost        uint64 // of those, by gaps
 	Reordered   uint64
 	Duplicate   uint64
 	Jitter      time.Duration // RFC 3550 A.8
 	SSRC        uint32
 	PayloadType uint8
 	LastSeen    time.Time // zero: nothing yet
+
+	// Between us and the peer of this leg and back, by RTCP; zero when not known.
+	// Where RTP and RTCP have legs of their own, that of RTCP knows.
+	RoundTrip time.Duration
 
 	WrongSource uint64 // from elsewhere
 	NotRTP      uint64 // from the right place, but no RTP (or RTCP on an RTCP leg)

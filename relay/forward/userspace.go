@@ -2,59 +2,66 @@ package forward
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
 	"runtime"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/lindero/lindero/wire/rtp"
 )
 
 // Userspace is the Table that needs no kernel support and no privilege, and the
 // owner of the media sockets. A few workers wait for all sockets together
 // (epoll) and move packets in batches (recvmmsg, sendmmsg), so a socket costs no
 // goroutine and no buffer of its own.
+//
+// With a Kernel it stays the whole table: it serves the legs that still learn, and
+// everything the kernel's program passes on, and counts in the same memory.
 type Userspace struct {
+	// Initialized at construction, then constant.
 	learner Learner
+	kernel  Kernel // nil: none
 	workers []*worker
 	slots   []atomic.Pointer[socket] // by the number epoll reports
-	epoch   time.Time
+	clock   clock
 
-	mu      sync.Mutex // guards the fields below
-	sockets map[netip.AddrPort]*socket
-	free    []int32 // slots
-	serial  int32
-	closed  bool
+	sockets sockets
+	refused atomic.Uint64 // legs the kernel would not take
+
+	life   sync.RWMutex // held for reading by who opens or closes, for writing by Release
+	closed bool         // guarded by life
+
+	mu     sync.Mutex // guards the fields below
+	free   []int32    // slots
+	serial int32
 }
 
-// A socket is one local address. Its leg comes and goes; what a worker reads per
-// packet is reached without a lock.
-type socket struct {
-	local  netip.AddrPort
-	fd     atomic.Int32 // -1 once closed
-	slot   int32
-	serial int32 // tells it from the former user of its slot
-	worker *worker
+// An Option changes what NewUserspace makes.
+type Option func(*Userspace)
 
-	leg     atomic.Pointer[leg]
-	former  atomic.Pointer[netip.Addr] // source of the leg that was deleted last
-	arrived atomic.Int64               // when something came from former, since epoch
-}
+// WithKernel makes the table hand legs that have nothing left to learn to k.
+func WithKernel(k Kernel) Option { return func(u *Userspace) { u.kernel = k } }
 
 // NewUserspace makes a table of at most sockets local addresses. learner may be
 // nil: then nobody is learned.
-func NewUserspace(sockets int, learner Learner) (*Userspace, error) {
+func NewUserspace(sockets int, learner Learner, options ...Option) (*Userspace, error) {
 	u := &Userspace{
-		learner: learner, epoch: time.Now(),
+		learner: learner,
 		slots:   make([]atomic.Pointer[socket], sockets),
-		sockets: make(map[netip.AddrPort]*socket),
 		free:    make([]int32, sockets),
+	}
+	for _, o := range options {
+		o(u)
 	}
 	for i := range u.free {
 		u.free[i] = int32(sockets - 1 - i)
+	}
+	var err error
+	if u.clock, err = newClock(); err != nil {
+		return nil, err
 	}
 	for range runtime.GOMAXPROCS(0) {
 		w, err := newWorker(u)
@@ -92,154 +99,111 @@ func (u *Userspace) Run(ctx context.Context) error {
 }
 
 // Release closes all sockets of a table that does not run: Run does it at its
-// end, so it is for a table that never ran.
+// end, so it is for a table that never ran. What a Kernel repeats, it goes on
+// repeating.
 func (u *Userspace) Release() {
-	u.mu.Lock()
-	defer u.mu.Unlock()
+	u.life.Lock()
+	defer u.life.Unlock()
 	if u.closed {
 		return
 	}
 	u.closed = true
-	for _, s := range u.sockets {
-		unix.Close(int(s.fd.Swap(-1)))
+	for s := range u.sockets.all {
+		if fd := s.fd.Swap(-1); fd >= 0 {
+			unix.Close(int(fd))
+		}
 	}
-	clear(u.sockets)
 	for _, w := range u.workers {
 		w.close()
 	}
 }
 
-// Open binds local and begins to read it. Without a leg, what arrives is counted
-// as Resting.
-func (u *Userspace) Open(local netip.AddrPort) error {
-	fd, err := bind(local)
-	if err != nil {
-		return fmt.Errorf("forward: udp %v: %w", local, err)
-	}
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if err := u.add(local, fd); err != nil {
-		unix.Close(fd)
-		return fmt.Errorf("forward: udp %v: %w", local, err)
-	}
-	return nil
-}
-
-func (u *Userspace) add(local netip.AddrPort, fd int) error {
-	if u.closed {
-		return errors.New("closed")
-	}
-	if len(u.free) == 0 {
-		return errors.New("all sockets are in use")
-	}
-	slot := u.free[len(u.free)-1]
-	u.serial++
-	s := &socket{
-		local: local, slot: slot, serial: u.serial,
-		// RTP and RTCP of a pair meet the same worker.
-		worker: u.workers[int(local.Port()/2)%len(u.workers)],
-	}
-	s.fd.Store(int32(fd))
-	u.slots[slot].Store(s)
-	if err := s.worker.watch(s); err != nil {
-		u.slots[slot].Store(nil)
-		return err
-	}
-	u.free = u.free[:len(u.free)-1]
-	u.sockets[local] = s
-	return nil
-}
-
-// Close stops reading local, deletes its leg and closes the socket. It waits
-// until no worker holds it, which is a matter of microseconds; a Learner, or
-// whoever holds a lock a Learner takes, must not call it.
-func (u *Userspace) Close(local netip.AddrPort) error {
-	u.mu.Lock()
-	s := u.sockets[local]
-	if s == nil {
-		u.mu.Unlock()
-		return ErrNotOpen
-	}
-	delete(u.sockets, local)
-	u.slots[s.slot].Store(nil)
-	s.leg.Store(nil)
-	fd := int(s.fd.Swap(-1))
-	s.worker.unwatch(fd)
-	u.mu.Unlock()
-
-	// A number that is closed may be given to a stranger's file at once. So first
-	// every worker must have let go of this one.
-	for _, w := range u.workers {
-		w.settle()
-	}
-	err := unix.Close(fd)
-
-	u.mu.Lock()
-	u.free = append(u.free, s.slot)
-	u.mu.Unlock()
-	return err
-}
-
-// Arrived is when a packet last came to local from the source its last leg
-// believed, after that leg was deleted. It is zero if none has.
-func (u *Userspace) Arrived(local netip.AddrPort) time.Time {
-	u.mu.Lock()
-	s := u.sockets[local]
-	u.mu.Unlock()
-	if s == nil {
-		return time.Time{}
-	}
-	return u.time(s.arrived.Load())
-}
-
 // Put implements Table.
-func (u *Userspace) Put(l Leg) error {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	s, via := u.sockets[l.Local], u.sockets[l.Via]
-	if s == nil || via == nil {
-		return ErrNotOpen
-	}
+func (u *Userspace) Put(l Leg) error { return u.put(l, false) }
+
+// Resume is Put for a leg that a process before this one served, of whose Track
+// the kernel kept the memory: its counts go on.
+func (u *Userspace) Resume(l Leg) error { return u.put(l, true) }
+
+func (u *Userspace) put(l Leg, resume bool) error {
+	s := u.sockets.get(l.Local)
 	if l.Clock == 0 {
 		l.Clock = 8000
 	}
-	r := &route{Leg: l, via: via}
-	r.to.set(l.To, via.local.Addr())
+	r, err := u.ready(l)
+	if s == nil || err != nil {
+		return ErrNotOpen
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fd.Load() < 0 {
+		return ErrNotOpen
+	}
+	if l.Flags&(RTCP|Mux) != 0 {
+		s.trips.CompareAndSwap(nil, new(trips))
+		r.rtcp.via.trips.CompareAndSwap(nil, new(trips))
+	}
 	if old := s.leg.Load(); old != nil {
 		old.route.Store(r)
+		u.repeat(l)
 		return nil
 	}
-	fresh := &leg{}
+	fresh := &leg{track: u.track(l.Local)}
+	if !resume {
+		u.unrepeat(l.Local) // it may count for a process before this one
+		*fresh.track = Track{}
+	}
 	fresh.route.Store(r)
 	s.arrived.Store(0)
 	s.former.Store(nil)
 	s.leg.Store(fresh)
+	u.repeat(l)
 	return nil
+}
+
+// ready makes the route of l.
+func (u *Userspace) ready(l Leg) (*route, error) {
+	r := &route{Leg: l, scale: rtp.Scale(l.Clock)}
+	if r.media.via = u.sockets.get(l.Via); r.media.via == nil {
+		return nil, ErrNotOpen
+	}
+	r.media.to.set(l.To, l.Via.Addr())
+	r.rtcp = r.media
+	if l.RTCPVia.IsValid() {
+		if r.rtcp.via = u.sockets.get(l.RTCPVia); r.rtcp.via == nil {
+			return nil, ErrNotOpen
+		}
+		r.rtcp.to = sockaddr{}
+		r.rtcp.to.set(l.RTCPTo, l.RTCPVia.Addr())
+	}
+	return r, nil
 }
 
 // Delete implements Table.
 func (u *Userspace) Delete(local netip.AddrPort) (Counts, error) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	s := u.sockets[local]
+	s := u.sockets.get(local)
 	if s == nil {
 		return Counts{}, ErrNoLeg
 	}
-	l := s.leg.Swap(nil)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l := s.leg.Load()
 	if l == nil {
 		return Counts{}, ErrNoLeg
 	}
 	if former := l.route.Load().peer(); former.IsValid() {
 		s.former.Store(&former)
 	}
-	return l.counts(u), nil
+	u.unrepeat(local)
+	s.leg.Store(nil)
+	c := u.counts(s, l)
+	s.trips.Store(nil)
+	return c, nil
 }
 
 // Counts implements Table.
 func (u *Userspace) Counts(local netip.AddrPort) (Counts, error) {
-	u.mu.Lock()
-	s := u.sockets[local]
-	u.mu.Unlock()
+	s := u.sockets.get(local)
 	if s == nil {
 		return Counts{}, ErrNoLeg
 	}
@@ -247,11 +211,18 @@ func (u *Userspace) Counts(local netip.AddrPort) (Counts, error) {
 	if l == nil {
 		return Counts{}, ErrNoLeg
 	}
-	return l.counts(u), nil
+	return u.counts(s, l), nil
 }
 
-// Packets is how many packets ended in each verdict, over all sockets and since
-// the start.
+func (u *Userspace) counts(s *socket, l *leg) Counts {
+	c := l.track.counts(l.route.Load().Clock, u.clock.time)
+	c.Blocked = l.blocked.Load()
+	c.RoundTrip = s.trips.Load().roundTrip()
+	return c
+}
+
+// Packets is how many packets ended in each verdict in user space, over all
+// sockets and since the start.
 func (u *Userspace) Packets() (sums [Verdicts]uint64) {
 	for _, w := range u.workers {
 		for v := range sums {
@@ -259,12 +230,4 @@ func (u *Userspace) Packets() (sums [Verdicts]uint64) {
 		}
 	}
 	return sums
-}
-
-// time turns a moment since epoch into a time; 0 is never.
-func (u *Userspace) time(since int64) time.Time {
-	if since == 0 {
-		return time.Time{}
-	}
-	return u.epoch.Add(time.Duration(since))
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"runtime"
 	"sync/atomic"
-	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -32,14 +31,14 @@ type worker struct {
 	turns atomic.Uint64
 
 	// Owned by run.
-	ready [events]unix.EpollEvent
-	in    [batch]message
-	out   [batch]message
-	legs  [batch]*leg // of the packets in out
-	bufs  [batch][packetSize]byte
-	names [batch]unix.RawSockaddrAny
-	iovIn [batch]unix.Iovec
-	iov   [batch]unix.Iovec
+	ready  [events]unix.EpollEvent
+	in     [batch]message
+	out    [batch]message
+	tracks [batch]*Track // of the packets in out
+	bufs   [batch][packetSize]byte
+	names  [batch]unix.RawSockaddrAny
+	iovIn  [batch]unix.Iovec
+	iov    [batch]unix.Iovec
 }
 
 func newWorker(u *Userspace) (*worker, error) {
@@ -105,7 +104,7 @@ func (w *worker) run() error {
 			return fmt.Errorf("epoll: %w", err)
 		}
 		w.turns.Add(1)
-		now := time.Since(w.table.epoch)
+		now := w.table.clock.now()
 		for i := range max(n, 0) {
 			e := &w.ready[i]
 			if e.Fd == stopSlot {
@@ -121,7 +120,7 @@ func (w *worker) run() error {
 }
 
 // serve takes what waits at s, up to a batch, and sends it on.
-func (w *worker) serve(s *socket, now time.Duration) {
+func (w *worker) serve(s *socket, now uint64) {
 	for i := range w.in {
 		w.in[i].header.Namelen = unix.SizeofSockaddrAny
 	}
@@ -134,20 +133,20 @@ func (w *worker) serve(s *socket, now time.Duration) {
 			w.verdicts[Oversize].Add(1)
 			continue
 		}
-		v, l, r := w.table.judge(s, address(&w.names[i]), w.bufs[i][:m.size], now)
+		v, p := w.table.judge(s, address(&w.names[i]), w.bufs[i][:m.size], now)
 		if v != Forwarded {
 			w.verdicts[v].Add(1)
 			continue
 		}
-		if r.via != via {
+		if p.way.via != via {
 			w.flush(via, queued)
-			via, queued = r.via, 0
+			via, queued = p.way.via, 0
 		}
-		w.iov[queued].Base = &w.bufs[i][0]
-		w.iov[queued].SetLen(int(m.size))
+		w.iov[queued].Base = &p.b[0]
+		w.iov[queued].SetLen(len(p.b))
 		h := &w.out[queued].header
-		h.Name, h.Namelen = (*byte)(unsafe.Pointer(&r.to.raw)), r.to.size
-		w.legs[queued] = l
+		h.Name, h.Namelen = (*byte)(unsafe.Pointer(&p.way.to.raw)), p.way.to.size
+		w.tracks[queued] = p.track
 		queued++
 	}
 	w.flush(via, queued)
@@ -160,7 +159,7 @@ func (w *worker) flush(via *socket, n int) {
 		if sent <= 0 {
 			// This one cannot be sent (no route, a full queue); the next may be.
 			w.verdicts[Failed].Add(1)
-			w.legs[at].failed.Add(1)
+			atomic.AddUint64(&w.tracks[at].failed, 1)
 			at++
 			continue
 		}
