@@ -5,7 +5,7 @@ LDFLAGS  = -s -w -X main.version=$(VERSION)
 FUZZTIME ?= 30s
 RACE_PACKAGES ?= . ./wire/... ./geo/... ./bpf/... ./shield/... ./edge/... ./relay/... ./core/... ./phone/...
 
-.PHONY: build run test check gen fuzz bench bench-sip bench-shield geo-db web clean tools
+.PHONY: build run test check gen fuzz bench bench-sip bench-shield bench-relay geo-db web clean tools
 
 build: ## bin/lindero, static
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/lindero .
@@ -39,6 +39,9 @@ bench-sip: ## SIP against Kamailio
 
 bench-shield: ## the shield against nftables and ipset; needs root
 	scripts/bench.sh shield
+
+bench-relay: ## the relay against rtpengine, in the kernel and in user space; needs root
+	scripts/bench.sh relay
 
 geo-db: build ## data/countries.mmdb, a free country database for development, through npm
 	scripts/geo-db.sh
