@@ -70,7 +70,7 @@ func edgePorts(a edge.Addresses) (all []shield.Port) {
 // afterwards: no port of it is open before there is a call, and one that another
 // relay has must not be closed by a start that fails.
 func newGuardedRelay(g *shield.Guard, c relay.Config, log *slog.Logger, reg prometheus.Registerer) (*relay.Relay, error) {
-	r, err := relay.New(c, log.With("role", "relay"), reg, relay.WithLegs(g))
+	r, err := relay.New(c, log.With("role", "relay"), reg, relay.WithLegs(g), relay.WithKernel(g.Forward))
 	if err != nil {
 		return nil, err
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/lindero/lindero/bpf"
 	"github.com/lindero/lindero/relay/call"
 	"github.com/lindero/lindero/relay/forward"
 	"github.com/lindero/lindero/relay/ports"
@@ -36,6 +37,9 @@ type Relay struct {
 	meters *meters
 	media  PortRange
 	legs   legs
+	open   Opener         // nil: packets never go by the kernel
+	kernel *bpf.Forwarder // nil: not now either
+	how    string         // packets go, for people
 	ready  atomic.Bool
 }
 
@@ -67,13 +71,16 @@ func New(cfg Config, log *slog.Logger, reg prometheus.Registerer, options ...Opt
 		name string
 		face Interface
 	}{{"external", cfg.External}, {"internal", cfg.Internal}}
+	var table []forward.Option
+	if r.openKernel(binds(cfg)); r.kernel != nil {
+		table = append(table, forward.WithKernel(r.kernel))
+	}
 	span := int(cfg.MediaPorts.High) - int(cfg.MediaPorts.Low) + 1
 	r.table, err = forward.NewUserspace(span*len(faces), func(local, from netip.AddrPort) bool {
 		return r.calls.Learn(local, from)
-	})
+	}, table...)
 	if err != nil {
-		conn.Close()
-		return nil, fmt.Errorf("relay: %w", err)
+		return nil, errors.Join(fmt.Errorf("relay: %w", err), conn.Close(), r.closeKernel())
 	}
 	setup := call.Config{
 		MaxCalls: cfg.MaxCalls, Idle: time.Duration(cfg.Idle), Latch: time.Duration(cfg.LatchWindow), Log: r.log,
@@ -101,7 +108,7 @@ func New(cfg Config, log *slog.Logger, reg prometheus.Registerer, options ...Opt
 // Close closes what New opened, of a Relay that is not run.
 func (r *Relay) Close() error {
 	r.table.Release()
-	return r.ng.Close()
+	return errors.Join(r.ng.Close(), r.closeKernel())
 }
 
 // Addresses says where the relay listens.
@@ -125,10 +132,10 @@ func (r *Relay) Run(ctx context.Context) error {
 	group.Go(func() error { r.sweep(ctx); return nil })
 	r.ready.Store(true)
 	defer r.ready.Store(false)
-	r.log.Info("relay serves", "ng", r.Addresses().NG.String(), "forwarding", "user space")
+	r.log.Info("relay serves", "ng", r.Addresses().NG.String(), "forwarding", r.how)
 	err := group.Wait()
 	r.legs.clear(r.media)
-	if err != nil {
+	if err = errors.Join(err, r.closeKernel()); err != nil {
 		return fmt.Errorf("relay: %w", err)
 	}
 	return nil
