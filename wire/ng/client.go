@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -34,6 +33,7 @@ type ClientConfig struct {
 	InFlight   int           // 4096 commands may wait for replies; more get ErrBusy
 	Failures   int           // 3 timeouts in a row open the breaker
 	Probe      time.Duration // 1 s between pings while the breaker is open
+	KeepAlive  time.Duration // 30 s between pings on a connection that is quiet, to know that it lives
 }
 
 func (c ClientConfig) withDefaults() ClientConfig {
@@ -43,7 +43,7 @@ func (c ClientConfig) withDefaults() ClientConfig {
 	for _, f := range []struct {
 		field *time.Duration
 		value time.Duration
-	}{{&c.Deadline, 1500 * time.Millisecond}, {&c.Retransmit, 200 * time.Millisecond}, {&c.Probe, time.Second}} {
+	}{{&c.Deadline, 1500 * time.Millisecond}, {&c.Retransmit, 200 * time.Millisecond}, {&c.Probe, time.Second}, {&c.KeepAlive, 30 * time.Second}} {
 		if *f.field <= 0 {
 			*f.field = f.value
 		}
@@ -59,11 +59,13 @@ func (c ClientConfig) withDefaults() ClientConfig {
 
 // A Client sends commands to one relay and never makes its caller wait. After
 // some timeouts in a row its circuit breaker opens: commands fail at once with
-// ErrDown, a ping goes out each second, and the first reply closes it again.
+// ErrDown, a ping goes out each second, and the first reply closes it again. Over
+// UDP it repeats what is not answered; over a stream it connects again when the
+// connection breaks, and repeats what had no reply then.
 type Client struct {
 	cfg    ClientConfig
 	log    *slog.Logger
-	conn   io.ReadWriteCloser
+	link   link
 	prefix string // of our cookies: unguessable, and new with each process
 
 	submit chan *pending
@@ -77,7 +79,23 @@ type Client struct {
 	serial   uint64
 	failures int
 	probed   time.Time
-	buf      []byte
+	spoke    time.Time // when something was sent last
+	heard    time.Time // when something came last
+}
+
+// A link is the way to the relay. run reads until ctx ends and tells what happens;
+// the others do not block.
+type link interface {
+	run(ctx context.Context, events chan<- event)
+	write(b []byte)
+	reset()         // the connection seems dead: make another
+	reliable() bool // what was written arrives, or the link says up again
+}
+
+// An event is a message that came, or a connection that was made.
+type event struct {
+	message []byte
+	up      bool
 }
 
 type pending struct {
@@ -86,7 +104,7 @@ type pending struct {
 	done     func(Reply, error)
 	deadline time.Time
 	resend   time.Time
-	probe    bool
+	probe    bool // a ping of our own
 }
 
 // NewClient opens a socket to the relay at addr. Nothing is sent before Run,
@@ -99,14 +117,23 @@ func NewClient(addr netip.AddrPort, cfg ClientConfig) (*Client, error) {
 	_ = conn.SetReadBuffer(1 << 20) // a smaller buffer still works
 	cfg = cfg.withDefaults()
 	cfg.Log = cfg.Log.With("relay", addr.String())
-	return newClient(conn, cfg), nil
+	return newClient(&datagrams{conn}, cfg), nil
 }
 
-func newClient(conn io.ReadWriteCloser, cfg ClientConfig) *Client {
+// NewStreamClient makes a client that speaks over connections that dial makes, one
+// at a time: TCP, or TLS with its handshake done. dial is called by Run and should
+// end with its context. name is the relay's in the log.
+func NewStreamClient(name string, dial func(context.Context) (net.Conn, error), cfg ClientConfig) *Client {
+	cfg = cfg.withDefaults()
+	cfg.Log = cfg.Log.With("relay", name)
+	return newClient(newStreamLink(dial, cfg), cfg)
+}
+
+func newClient(link link, cfg ClientConfig) *Client {
 	random := make([]byte, 8)
 	_, _ = rand.Read(random) // never fails (crypto/rand)
 	return &Client{
-		cfg: cfg, log: cfg.Log, conn: conn,
+		cfg: cfg, log: cfg.Log, link: link,
 		prefix:  hex.EncodeToString(random) + "_",
 		submit:  make(chan *pending, cfg.InFlight),
 		waiting: make(map[string]*pending),
@@ -148,9 +175,9 @@ func (c *Client) Down() bool { return c.down.Load() }
 // Run sends, receives and retransmits until ctx ends, then fails what still
 // waits with ErrClosed and closes the socket. It may be called once.
 func (c *Client) Run(ctx context.Context) error {
-	received := make(chan []byte, 64)
+	events := make(chan event, 64)
 	var reader sync.WaitGroup
-	reader.Go(func() { c.read(ctx, received) })
+	reader.Go(func() { c.link.run(ctx, events) })
 	defer reader.Wait()
 	defer c.close()
 
@@ -160,8 +187,13 @@ func (c *Client) Run(ctx context.Context) error {
 		select {
 		case p := <-c.submit:
 			c.start(p, time.Now())
-		case b := <-received:
-			c.reply(b)
+		case e := <-events:
+			c.heard = time.Now()
+			if e.up {
+				c.repeat(c.heard)
+			} else {
+				c.reply(e.message)
+			}
 		case now := <-tick.C:
 			c.timers(now)
 		case <-ctx.Done():
@@ -170,30 +202,7 @@ func (c *Client) Run(ctx context.Context) error {
 	}
 }
 
-// read feeds datagrams to Run. An error of one read (an ICMP "port unreachable"
-// while the relay restarts) does not end it; the end of ctx does.
-func (c *Client) read(ctx context.Context, received chan<- []byte) {
-	stop := context.AfterFunc(ctx, func() { c.conn.Close() })
-	defer stop()
-	buf := make([]byte, MaxDatagram)
-	for ctx.Err() == nil {
-		n, err := c.conn.Read(buf)
-		if err != nil {
-			select {
-			case <-ctx.Done():
-			case <-time.After(10 * time.Millisecond):
-			}
-			continue
-		}
-		select {
-		case received <- append([]byte(nil), buf[:n]...):
-		case <-ctx.Done():
-		}
-	}
-}
-
 func (c *Client) close() {
-	c.conn.Close()
 	c.mu.Lock()
 	c.closed = true
 	c.mu.Unlock()
@@ -223,6 +232,9 @@ func (c *Client) start(p *pending, now time.Time) {
 	}
 	c.serial++
 	cookie := c.prefix + strconv.FormatUint(c.serial, 36)
+	if p.cmd.Supports == nil && (p.cmd.Name == Offer || p.cmd.Name == Answer) {
+		p.cmd.Supports = []string{SupportsLoadLimit}
+	}
 	p.datagram = AppendCommand(nil, cookie, p.cmd)
 	if len(p.datagram) > MaxDatagram {
 		p.done(Reply{}, ErrTooLong)
@@ -236,7 +248,18 @@ func (c *Client) start(p *pending, now time.Time) {
 // retransmission or the deadline deals with it.
 func (c *Client) send(p *pending, now time.Time) {
 	p.resend = now.Add(c.cfg.Retransmit)
-	_, _ = c.conn.Write(p.datagram)
+	c.spoke = now
+	c.link.write(p.datagram)
+}
+
+// repeat sends what has no reply by a connection that was just made.
+func (c *Client) repeat(now time.Time) {
+	for _, p := range c.waiting {
+		c.send(p, now)
+	}
+	if c.down.Load() {
+		c.probed = time.Time{} // ask at once
+	}
 }
 
 func (c *Client) reply(b []byte) {
@@ -267,21 +290,29 @@ func (c *Client) timers(now time.Time) {
 			delete(c.waiting, cookie)
 			c.failed(p, now)
 			p.done(Reply{}, ErrTimeout)
-		case !p.probe && !now.Before(p.resend):
+		case !p.probe && !c.link.reliable() && !now.Before(p.resend):
 			c.send(p, now)
 		}
 	}
+	if c.link.reliable() && !c.down.Load() && now.Sub(c.spoke) >= c.cfg.KeepAlive {
+		c.ping(now, c.cfg.Deadline)
+	}
 	if c.down.Load() && !now.Before(c.probed.Add(c.cfg.Probe)) {
 		c.probed = now
-		// A probe is not repeated: the next one is.
-		c.start(&pending{
-			cmd: Command{Name: Ping}, probe: true, done: func(Reply, error) {},
-			deadline: now.Add(c.cfg.Probe),
-		}, now)
+		c.ping(now, c.cfg.Probe)
 	}
 }
 
+// ping asks whether the relay lives. It is not repeated: the next one is.
+func (c *Client) ping(now time.Time, patience time.Duration) {
+	c.spoke = now
+	c.start(&pending{cmd: Command{Name: Ping}, probe: true, done: func(Reply, error) {}, deadline: now.Add(patience)}, now)
+}
+
 func (c *Client) failed(p *pending, now time.Time) {
+	if now.Sub(c.heard) >= c.cfg.Deadline {
+		c.link.reset()
+	}
 	if p.probe {
 		return
 	}

@@ -68,7 +68,7 @@ type outcome struct {
 func bubble(t *testing.T, cfg ClientConfig, test func(c *Client, w *wire, do func(Command) <-chan outcome)) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWire()
-		c := newClient(w, cfg.withDefaults())
+		c := newClient(&datagrams{w}, cfg.withDefaults())
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() { ended <- c.Run(ctx) }()
@@ -208,7 +208,7 @@ func TestInFlightIsBounded(t *testing.T) {
 func TestTheEndOfRunFailsWhatWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWire()
-		c := newClient(w, ClientConfig{}.withDefaults())
+		c := newClient(&datagrams{w}, ClientConfig{}.withDefaults())
 		done := make(chan error, 3)
 		note := func(_ Reply, err error) { done <- err }
 		c.Do(Command{Name: Offer}, note) // before Run

@@ -87,6 +87,11 @@ func (c Command) HasMux(option string) bool { return slices.Contains(c.Mux, opti
 // Replaces says whether part (ReplaceOrigin and so on) is to be replaced.
 func (c Command) Replaces(part string) bool { return slices.Contains(c.Replace, part) }
 
+// understands says whether the sender of c said that it knows feature.
+func (c *Command) understands(feature string) bool {
+	return slices.ContainsFunc(c.Supports, func(s string) bool { return canonical(s) == canonical(feature) })
+}
+
 // events are the digits in the order of their events (RFC 4733, 3.2).
 const events = "0123456789*#ABCD"
 

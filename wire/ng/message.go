@@ -62,11 +62,11 @@ func SplitCookie(b []byte) (cookie, dict []byte, err error) {
 
 // AppendReply appends the whole datagram of r to b, in bencode.
 func AppendReply(b []byte, cookie string, r Reply) []byte {
-	return appendReply(b, cookie, r, Bencode)
+	return appendReply(append(append(b, cookie...), ' '), r, Bencode)
 }
 
-func appendReply(b []byte, cookie string, r Reply, as Encoding) []byte {
-	b = append(append(b, cookie...), ' ')
+// appendReply appends the dictionary of r.
+func appendReply(b []byte, r Reply, as Encoding) []byte {
 	d := Dict{KeyResult: r.Result}
 	for k, v := range r.More {
 		d[k] = v

@@ -3,6 +3,7 @@ package ng
 import (
 	"context"
 	"fmt"
+	"hash/maphash"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -17,13 +18,32 @@ var (
 	begin = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 )
 
+// newWorker is the only worker of a server that does not run.
+func newWorker(handle Handler) *worker { return NewServer(ServerConfig{Workers: 1}, handle).workers[0] }
+
+// A caught reply is what a datagram would have been.
+type caught struct{ reply string }
+
+func (c *caught) longest() int                    { return MaxDatagram }
+func (c *caught) send(b []byte, _ netip.AddrPort) { c.reply = string(b) }
+
+// respond is the datagram that answers in, or "".
+func respond(w *worker, in string, from netip.AddrPort, now time.Time) string {
+	back := &caught{}
+	j := job{from: from, message: message([]byte(in)), back: back}
+	if w.server.worker(j) != nil {
+		w.answer(j, now)
+	}
+	return back.reply
+}
+
 func TestRetransmissionsGetTheSameReply(t *testing.T) {
 	runs := 0
 	handle := func(netip.AddrPort, Command) Reply {
 		runs++
 		return Reply{Result: ResultOK, Warning: fmt.Sprint(runs)}
 	}
-	seen := newCookies()
+	w := newWorker(handle)
 	for i, step := range []struct {
 		from   netip.AddrPort
 		cookie string
@@ -38,7 +58,7 @@ func TestRetransmissionsGetTheSameReply(t *testing.T) {
 		{edge, "a", cookieLife, 4},
 		{edge, "b", cookieLife, 2},
 	} {
-		got := respond(seen, nil, []byte(step.cookie+" d7:command4:pinge"), step.from, begin.Add(step.at), handle)
+		got := respond(w, step.cookie+" d7:command4:pinge", step.from, begin.Add(step.at))
 		want := fmt.Sprintf("%s d6:result2:ok7:warning1:%de", step.cookie, step.want)
 		if string(got) != want {
 			t.Errorf("step %d: %q, want %q", i, got, want)
@@ -47,16 +67,17 @@ func TestRetransmissionsGetTheSameReply(t *testing.T) {
 }
 
 func TestCookiesAreBounded(t *testing.T) {
-	seen := newCookies()
+	seen := newCookies(maphash.MakeSeed(), 1)
+	from := edge.Addr()
 	long := make([]byte, maxKept/100)
 	for i := range 1000 {
-		seen.keep(cookieKey{edge, fmt.Sprint(i)}, long, begin)
+		seen.keep(cookieKey{from, fmt.Sprint(i), 0}, long, begin)
 	}
 	if seen.bytes > maxKept || len(seen.replies) != 100 || len(seen.queue) != 100 {
 		t.Errorf("%d bytes, %d replies, %d queued", seen.bytes, len(seen.replies), len(seen.queue))
 	}
 	for i := range 2 * maxCookies {
-		seen.keep(cookieKey{edge, fmt.Sprint("x", i)}, nil, begin)
+		seen.keep(cookieKey{from, fmt.Sprint("x", i), 0}, nil, begin)
 	}
 	if len(seen.replies) != maxCookies {
 		t.Errorf("%d replies", len(seen.replies))
@@ -76,14 +97,14 @@ func TestBadDatagrams(t *testing.T) {
 		"c d7:command4:ping":             "bencode: syntax error: a dictionary without end at byte 16",
 		"c d7:command5:querye":           "the reply is longer than a datagram",
 	} {
-		got := respond(newCookies(), nil, []byte(in), edge, begin, huge)
+		got := respond(newWorker(huge), in, edge, begin)
 		if want == "" {
-			if got != nil {
+			if got != "" {
 				t.Errorf("%q: %q", in, got)
 			}
 			continue
 		}
-		_, dict, err := SplitCookie(got)
+		_, dict, err := SplitCookie([]byte(got))
 		if err != nil {
 			t.Fatalf("%q: %q: %v", in, got, err)
 		}
