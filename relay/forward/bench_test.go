@@ -83,7 +83,10 @@ func open(b *testing.B, u *forward.Userspace) netip.AddrPort {
 	return local
 }
 
-func addr(c *net.UDPConn) netip.AddrPort { return c.LocalAddr().(*net.UDPAddr).AddrPort() }
+func addr(c *net.UDPConn) netip.AddrPort {
+	a := c.LocalAddr().(*net.UDPAddr).AddrPort()
+	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
+}
 
 func cpu(b *testing.B) time.Duration {
 	b.Helper()

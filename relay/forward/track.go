@@ -13,12 +13,12 @@ import (
 type Track struct {
 	packets, bytes uint64
 	seen           uint64 // CLOCK_MONOTONIC, ns; 0: nothing yet
-	payloadType    uint32
-	ssrc           uint32
-	receiver       rtp.Receiver
 	wrongSource    uint64
 	notRTP, stun   uint64
 	held, failed   uint64
+	payloadType    uint32
+	ssrc           uint32
+	receiver       rtp.Receiver
 }
 
 // count counts packet b of so many bytes that came at now.

@@ -17,23 +17,24 @@ import (
 // of the two parties and of a stranger.
 type bench struct {
 	Table
+	Network
 	a, b, stranger *peer
 	localA, localB netip.AddrPort // the table's sides towards a and b
-	start          func(t *testing.T, learner forward.Learner) Table
-	mu             sync.Mutex // guards learner
+	mu             sync.Mutex     // guards learner
 	learner        forward.Learner
 }
 
-func newBench(t *testing.T, start func(*testing.T, forward.Learner) Table) *bench {
+func newBench(t *testing.T, start Start) *bench {
 	t.Helper()
-	k := &bench{a: newPeer(t), b: newPeer(t), stranger: newPeer(t), start: start}
-	k.Table = start(t, func(local, from netip.AddrPort) bool {
+	k := &bench{}
+	k.Table, k.Network = start(t, func(local, from netip.AddrPort) bool {
 		k.mu.Lock()
 		learner := k.learner
 		k.mu.Unlock()
 		return learner != nil && learner(local, from)
 	})
-	k.localA, k.localB = k.open(t), k.open(t)
+	k.a, k.b, k.stranger = k.peer(t, Place{}), k.peer(t, Place{Side: 1}), k.peer(t, Place{})
+	k.localA, k.localB = k.open(t, 0, false), k.open(t, 1, false)
 	return k
 }
 
@@ -43,24 +44,20 @@ func (k *bench) learn(l forward.Learner) {
 	k.learner = l
 }
 
-// open opens a free loopback port of the table.
-func (k *bench) open(t *testing.T) netip.AddrPort {
+// open opens a local address of the table.
+func (k *bench) open(t *testing.T, side int, six bool) netip.AddrPort {
 	t.Helper()
-	local := freePort(t, "127.0.0.1")
+	local := k.Local(t, side, six)
 	if err := k.Open(local); err != nil {
 		t.Fatal(err)
 	}
 	return local
 }
 
-func freePort(t *testing.T, host string) netip.AddrPort {
+func (k *bench) peer(t *testing.T, p Place) *peer {
 	t.Helper()
-	conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(host), 0)))
-	if err != nil {
-		t.Skipf("no socket at %s: %v", host, err)
-	}
-	defer conn.Close()
-	return conn.LocalAddr().(*net.UDPAddr).AddrPort()
+	conn := k.Peer(t, p)
+	return &peer{conn, addr(conn)}
 }
 
 // toB is the leg from a to b, toA the way back.
@@ -98,7 +95,7 @@ func (k *bench) want(t *testing.T, local netip.AddrPort, what string, ok func(fo
 // until polls ok for some seconds and calls otherwise when it never came true.
 func until(t *testing.T, ok func() bool, otherwise func()) {
 	t.Helper()
-	deadline := time.After(5 * time.Second)
+	deadline := time.After(waiting)
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for !ok() {
@@ -111,22 +108,13 @@ func until(t *testing.T, ok func() bool, otherwise func()) {
 	}
 }
 
+// waiting is how long a packet may take that is to arrive.
+const waiting = 5 * time.Second
+
 // A peer is a socket on the far side.
 type peer struct {
 	conn *net.UDPConn
 	addr netip.AddrPort
-}
-
-func newPeer(t *testing.T) *peer { return newPeerAt(t, "127.0.0.1") }
-
-func newPeerAt(t *testing.T, host string) *peer {
-	t.Helper()
-	conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(host), 0)))
-	if err != nil {
-		t.Skipf("no socket at %s: %v", host, err)
-	}
-	t.Cleanup(func() { conn.Close() })
-	return &peer{conn, conn.LocalAddr().(*net.UDPAddr).AddrPort()}
 }
 
 func (p *peer) send(t *testing.T, to netip.AddrPort, packets ...[]byte) {
@@ -141,7 +129,7 @@ func (p *peer) send(t *testing.T, to netip.AddrPort, packets ...[]byte) {
 // recv returns the next packet and where it came from; none within 5 s ends the test.
 func (p *peer) recv(t *testing.T) ([]byte, netip.AddrPort) {
 	t.Helper()
-	b, from, ok := p.recvWithin(t, 5*time.Second)
+	b, from, ok := p.recvWithin(t, waiting)
 	if !ok {
 		t.Fatal("nothing arrives")
 	}

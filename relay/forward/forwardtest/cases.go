@@ -103,7 +103,7 @@ func handover(t *testing.T, k *bench) {
 	k.put(t, k.toB())
 	k.a.send(t, k.localA, packet(1))
 	k.arrives(t, k.b, packet(1), k.localB)
-	moved, elsewhere := newPeer(t), newPeer(t)
+	moved, elsewhere := k.peer(t, Place{}), k.peer(t, Place{Side: 1})
 	leg := k.toB()
 	leg.From, leg.To = moved.addr, elsewhere.addr
 	k.put(t, leg)
@@ -146,8 +146,9 @@ func learns(t *testing.T, k *bench) {
 	})
 	k.stranger.send(t, k.localA, packet(1)) // no candidate
 	k.a.send(t, k.localA, stun)             // a candidate, but not of this leg's kind
-	k.a.send(t, k.localA, packet(2), packet(3))
+	k.a.send(t, k.localA, packet(2))
 	k.arrives(t, k.b, packet(2), k.localB)
+	k.a.send(t, k.localA, packet(3))
 	k.arrives(t, k.b, packet(3), k.localB)
 	if len(asked) != 1 || <-asked != k.a.addr {
 		t.Errorf("asked %d more times", len(asked))
@@ -189,7 +190,7 @@ func deleted(t *testing.T, k *bench) {
 	if _, err := k.Delete(k.localA); !errors.Is(err, forward.ErrNoLeg) {
 		t.Errorf("deleted twice: %v", err)
 	}
-	stranger := newPeerAt(t, "127.0.0.2")
+	stranger := k.peer(t, Place{Host: 1})
 	stranger.send(t, k.localA, packet(2))
 	if at := k.Arrived(k.localA); !at.IsZero() {
 		t.Errorf("a stranger keeps the address busy: %v", at)
@@ -272,11 +273,8 @@ func unreachable(t *testing.T, k *bench) {
 }
 
 func families(t *testing.T, k *bench) {
-	six := newPeerAt(t, "::1")
-	local := freePort(t, "::1")
-	if err := k.Open(local); err != nil {
-		t.Fatal(err)
-	}
+	six := k.peer(t, Place{Six: true})
+	local := k.open(t, 0, true)
 	k.put(t, forward.Leg{Local: local, From: six.addr, Via: k.localB, To: k.b.addr},
 		forward.Leg{Local: k.localB, From: k.b.addr, Via: local, To: six.addr})
 	six.send(t, local, packet(1))

@@ -19,9 +19,12 @@ type Table interface {
 	Arrived(local netip.AddrPort) time.Time
 }
 
-// Run runs the suite. start returns a table that is running and ends with the
-// test, with loopback addresses open to it.
-func Run(t *testing.T, start func(t *testing.T, learner forward.Learner) Table) {
+// A Start returns a table that is running and ends with the test, and the network
+// in which it may open addresses.
+type Start func(t *testing.T, learner forward.Learner) (Table, Network)
+
+// Run runs the suite.
+func Run(t *testing.T, start Start) {
 	for name, test := range map[string]func(*testing.T, *bench){
 		"a leg forwards from its source out of Via":     forwards,
 		"both ways at once count what they carried":     bothWays,

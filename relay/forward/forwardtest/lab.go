@@ -1,0 +1,238 @@
+package forwardtest
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/lindero/lindero/bpf"
+	"github.com/lindero/lindero/bpf/livegen"
+	"github.com/lindero/lindero/relay/forward"
+)
+
+// A Lab is a Network of three namespaces: the relay's, and one on each of its
+// sides, joined by veths. On the relay's devices are the shield and, behind it, the
+// forwarder of the Lab. It needs root, and goes with the test.
+type Lab struct {
+	Forwarder *bpf.Forwarder
+
+	relay   string
+	sides   [2]string
+	shields []*bpf.Shield
+	port    atomic.Uint32
+}
+
+// The media ports of a Lab.
+const (
+	firstPort = 30000
+	lastPort  = 31999
+)
+
+// address is that of a host (0 or 1) on a side; host -1 is the relay's.
+func address(side, host int, six bool) netip.Addr {
+	if six {
+		return netip.MustParseAddr(fmt.Sprintf("2001:db8:%d::%d", side+1, host+2))
+	}
+	return netip.AddrFrom4([4]byte{198, 51, 100, byte(side*128 + host + 2)})
+}
+
+// NewLab builds a Lab whose devices have XDP in a mode, native or generic.
+func NewLab(t *testing.T, mode bpf.Mode) *Lab {
+	t.Helper()
+	for _, tool := range []string{"ip", "ethtool"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skip(err)
+		}
+	}
+	if m, why := bpf.Probe(""); m == bpf.None {
+		t.Skip("needs XDP: ", why)
+	}
+	l := &Lab{}
+	name := func(what string) string { return fmt.Sprintf("lnfwd%d-%s-%s", os.Getpid(), what, mode) }
+	l.relay = l.namespace(t, name("relay"))
+	for side := range l.sides {
+		l.sides[side] = l.namespace(t, name("ab"[side:side+1]))
+	}
+	for side := range l.sides {
+		l.join(t, side)
+	}
+	l.load(t, mode)
+	return l
+}
+
+func (l *Lab) namespace(t *testing.T, name string) string {
+	t.Helper()
+	run(t, "ip", "netns", "add", name)
+	t.Cleanup(func() { run(t, "ip", "netns", "del", name) })
+	run(t, "ip", "-n", name, "link", "set", "lo", "up")
+	return name
+}
+
+// join joins the relay and a side by a veth. What leaves by XDP arrives only when
+// the far end receives as NICs do (GRO), and what a local socket sends has its
+// checksum only when its device would not make it.
+func (l *Lab) join(t *testing.T, side int) {
+	t.Helper()
+	near, far := fmt.Sprint("r", side), fmt.Sprint("p", side)
+	run(t, "ip", "-n", l.relay, "link", "add", near, "type", "veth", "peer", "name", far, "netns", l.sides[side])
+	for _, d := range []struct{ namespace, device string }{{l.relay, near}, {l.sides[side], far}} {
+		in(t, d.namespace, func() error {
+			for _, feature := range []string{"tx off", "gro on", "gso off", "tso off"} {
+				if out, err := exec.Command("ethtool", append([]string{"-K", d.device}, strings.Fields(feature)...)...).CombinedOutput(); err != nil {
+					return fmt.Errorf("ethtool: %w: %s", err, out)
+				}
+			}
+			return nil
+		})
+	}
+	for _, six := range []bool{false, true} {
+		bits := "/25"
+		if six {
+			bits = "/64"
+		}
+		add := func(namespace, device string, host int) {
+			arguments := []string{"-n", namespace, "addr", "add", address(side, host, six).String() + bits, "dev", device}
+			if six {
+				arguments = append(arguments, "nodad")
+			}
+			run(t, "ip", arguments...)
+		}
+		add(l.relay, near, -1)
+		add(l.sides[side], far, 0)
+		add(l.sides[side], far, 1)
+	}
+	run(t, "ip", "-n", l.relay, "link", "set", near, "up")
+	run(t, "ip", "-n", l.sides[side], "link", "set", far, "up")
+	l.know(t, side, near, far)
+}
+
+// know makes the ends of a veth permanent neighbours, so that no test is about
+// when they learn each other.
+func (l *Lab) know(t *testing.T, side int, near, far string) {
+	t.Helper()
+	hardware := map[string]string{}
+	for namespace, device := range map[string]string{l.relay: near, l.sides[side]: far} {
+		in(t, namespace, func() error {
+			d, err := net.InterfaceByName(device)
+			if err == nil {
+				hardware[namespace] = d.HardwareAddr.String()
+			}
+			return err
+		})
+	}
+	for _, six := range []bool{false, true} {
+		for _, n := range []struct {
+			in, device, of string
+			host           int
+		}{{l.relay, near, l.sides[side], 0}, {l.relay, near, l.sides[side], 1}, {l.sides[side], far, l.relay, -1}} {
+			run(t, "ip", "-n", n.in, "neigh", "replace", address(side, n.host, six).String(), "lladdr", hardware[n.of], "dev", n.device, "nud", "permanent")
+		}
+	}
+}
+
+// load puts shield and forwarder on the relay's devices.
+func (l *Lab) load(t *testing.T, mode bpf.Mode) {
+	t.Helper()
+	pins := t.TempDir() + "/pins"
+	t.Cleanup(func() { _ = unix.Unmount(pins, 0) }) // if it came to be
+	in(t, l.relay, func() error {
+		for _, path := range []string{"ipv4/ip_forward", "ipv6/conf/all/forwarding"} {
+			if err := os.WriteFile("/proc/sys/net/"+path, []byte("1"), 0o644); err != nil {
+				return err
+			}
+		}
+		faces := []netip.Addr{address(0, -1, false), address(1, -1, false), address(0, -1, true), address(1, -1, true)}
+		f, err := bpf.OpenForwarder(bpf.ForwarderOptions{Faces: faces, First: firstPort, Last: lastPort})
+		if err != nil {
+			return err
+		}
+		t.Cleanup(func() { f.Close() })
+		l.Forwarder = f
+		for side := range l.sides {
+			s, err := bpf.Open(bpf.Options{Device: fmt.Sprint("r", side), Pin: pins, Mode: mode, Owner: "relay"})
+			if err != nil {
+				return err
+			}
+			t.Cleanup(func() { s.Close() })
+			l.shields = append(l.shields, s)
+			if err := errors.Join(s.SetServices([]bpf.Port{{First: firstPort, Last: lastPort, Service: 4}}), s.Chain(f)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Peer implements Network.
+func (l *Lab) Peer(t *testing.T, p Place) *net.UDPConn {
+	t.Helper()
+	var conn *net.UDPConn
+	in(t, l.sides[p.Side], func() (err error) {
+		conn, err = net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(address(p.Side, p.Host, p.Six), 0)))
+		return err
+	})
+	t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+// Local implements Network.
+func (l *Lab) Local(t *testing.T, side int, six bool) netip.AddrPort {
+	t.Helper()
+	port := firstPort + l.port.Add(1) - 1
+	if port > lastPort {
+		t.Fatal("the lab has no more ports")
+	}
+	return netip.AddrPortFrom(address(side, -1, six), uint16(port))
+}
+
+// Table has the sockets of u open in the relay's namespace, and their legs end with
+// the test.
+func (l *Lab) Table(t *testing.T, u *forward.Userspace) Table {
+	return &labTable{u, l, t}
+}
+
+type labTable struct {
+	*forward.Userspace
+	lab *Lab
+	t   *testing.T
+}
+
+// Open implements Table.
+func (l *labTable) Open(local netip.AddrPort) error {
+	var err error
+	in(l.t, l.lab.relay, func() error { err = l.Userspace.Open(local); return nil })
+	if err == nil {
+		l.live(local, true)
+		l.t.Cleanup(func() { l.lab.Forwarder.Drop(local); l.live(local, false) })
+	}
+	return err
+}
+
+func (l *labTable) live(local netip.AddrPort, on bool) {
+	for _, s := range l.lab.shields {
+		s.SetLeg(local.Port(), on)
+	}
+}
+
+// in runs f in a namespace.
+func in(t *testing.T, namespace string, f func() error) {
+	t.Helper()
+	if err := livegen.In("/var/run/netns/"+namespace, f); err != nil {
+		t.Fatalf("in %s: %v", namespace, err)
+	}
+}
+
+func run(t *testing.T, name string, args ...string) {
+	t.Helper()
+	if out, err := exec.Command(name, args...).CombinedOutput(); err != nil {
+		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
+	}
+}
