@@ -65,6 +65,7 @@ var doors = map[string]door{
 	"go.yaml.in/yaml/v3":                   {folders: []string{"."}},
 	"github.com/prometheus/client_golang":  {},
 	"github.com/cilium/ebpf":               {folders: []string{"bpf", "bpf/livegen"}},
+	"github.com/coder/websocket":           {folders: []string{"wire/ng"}, tests: true},
 	"github.com/oschwald/maxminddb-golang": {folders: []string{"geo"}},
 	"github.com/maxmind/mmdbwriter":        {folders: []string{}, tests: true}, // small country databases for tests
 	"github.com/danielgtaylor/huma":        {folders: []string{"core/api"}},

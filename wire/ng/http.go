@@ -121,9 +121,7 @@ func (s *Server) ServeWeb(ctx context.Context, l net.Listener, config *tls.Confi
 	defer cancel()
 	limit := net.Listener(&limited{Listener: l, ctx: ctx, server: s})
 	if config != nil {
-		config = config.Clone()
-		config.NextProtos = []string{"http/1.1"} // WebSocket is not spoken over HTTP/2
-		limit = tls.NewListener(limit, config)
+		limit = tls.NewListener(limit, config) // without HTTP/2, over which WebSocket is not spoken
 	}
 	var requests sync.WaitGroup
 	web := &http.Server{

@@ -15,7 +15,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"sync/atomic"
 	"time"
 )
 
@@ -25,81 +24,23 @@ import (
 // restarted and nothing runs behind (trap 24). Files that cannot be used after
 // a change are logged once, and the old certificate goes on being served.
 func ServerTLS(certFile, keyFile string, log *slog.Logger) (*tls.Config, error) {
-	if log == nil {
-		log = slog.New(slog.DiscardHandler)
-	}
-	p := &keyPair{certFile: certFile, keyFile: keyFile, log: log}
-	stamp, err := p.look()
+	pair, err := loadPair(certFile, keyFile, log)
 	if err != nil {
-		return nil, fmt.Errorf("transport: certificate: %w", err)
+		return nil, err
 	}
-	cert, err := tls.LoadX509KeyPair(certFile, keyFile)
-	if err != nil {
-		return nil, fmt.Errorf("transport: certificate: %w", err)
-	}
-	p.seen = stamp
-	p.current.Store(&cert)
-	p.due.Store(time.Now().Add(time.Second).UnixNano())
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12,
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-			return p.at(time.Now()), nil
+			return pair.at(time.Now()), nil
 		},
 	}, nil
 }
 
-// A keyPair is a certificate in files that may change.
-type keyPair struct {
-	certFile, keyFile string
-	log               *slog.Logger
-
-	current atomic.Pointer[tls.Certificate]
-	due     atomic.Int64 // when the files are looked at next; whoever moves it owns seen until then
-
-	seen fileStamp
-}
-
-// A fileStamp changes when the files do.
-type fileStamp struct {
-	certTime, keyTime time.Time
-	certSize, keySize int64
-}
-
-func (p *keyPair) look() (fileStamp, error) {
-	cert, err := os.Stat(p.certFile)
-	if err != nil {
-		return fileStamp{}, err
-	}
-	key, err := os.Stat(p.keyFile)
-	if err != nil {
-		return fileStamp{}, err
-	}
-	return fileStamp{cert.ModTime(), key.ModTime(), cert.Size(), key.Size()}, nil
-}
-
-// at is the certificate to serve now.
-func (p *keyPair) at(now time.Time) *tls.Certificate {
-	due := p.due.Load()
-	if now.UnixNano() < due || !p.due.CompareAndSwap(due, 1<<63-1) {
-		return p.current.Load()
-	}
-	defer func() { p.due.Store(now.Add(time.Second).UnixNano()) }()
-	stamp, err := p.look()
-	if err == nil && stamp == p.seen {
-		return p.current.Load()
-	}
-	if err == nil {
-		var cert tls.Certificate
-		if cert, err = tls.LoadX509KeyPair(p.certFile, p.keyFile); err == nil {
-			p.current.Store(&cert)
-			p.log.Info("certificate renewed", "file", p.certFile)
-		}
-	}
-	if err != nil && stamp != p.seen {
-		p.log.Warn("certificate not renewed, serving the old one", "err", err)
-	}
-	p.seen = stamp
-	return p.current.Load()
+// loadPair is a certificate in files that may change.
+func loadPair(certFile, keyFile string, log *slog.Logger) (*reloaded[tls.Certificate], error) {
+	return load("certificate", []string{certFile, keyFile}, log, func() (tls.Certificate, error) {
+		return tls.LoadX509KeyPair(certFile, keyFile)
+	})
 }
 
 // SelfSigned writes a new ECDSA key and a certificate that it signs itself for
