@@ -1,15 +1,140 @@
 //go:build ignore
 
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-#include "forward_maps.h"
+/* forward: repeats RTP of confirmed legs, by the memory that the kernel and the relay
+ * share. A packet that it does not send on reaches user space as it came, but for
+ * those that are of no concern to anybody. What comes here passed the shield.
+ *
+ *	map      type          key                    value           written by
+ *	legs     ARRAY         face*ports+port-first  struct leg      Forwarder.Put (ways), here, the relay's user space (tracks)
+ *	state    ARRAY         0                      struct range    OpenForwarder, once; its generation: Forwarder.Refresh
+ *	devices  DEVMAP        slot                   device          Forwarder.Refresh
+ *	exits    HASH          device                 struct device   Forwarder.Refresh
+ *	reasons  PERCPU_ARRAY  0                      struct reasons  here
+ *	clock    ARRAY         0                      ns              Forwarder.SetClock, in tests
+ */
+#include "count.h"
+#include "datagram.h"
+#include "exit.h"
+#include "rewrite.h"
+#include "way.h"
+
+static __always_inline __u64 nanoseconds(void)
+{
+	if (test_clock) {
+		__u64 *ns = only(&clock);
+
+		return ns ? READ_ONCE(*ns) : 0;
+	}
+	return bpf_ktime_get_ns();
+}
+
+/* checkable tells whether a checksum can be changed by what changes: one that there
+ * is, and that is not half of one, which a sender of this machine leaves for its
+ * device to finish. Of the complete ones, one in 65536 looks like half. */
+static __always_inline enum reason checkable(const struct udp *u, const struct datagram *d, bool needed)
+{
+	if (!u->check_be)
+		return needed ? REASON_NO_CHECKSUM : ON;
+	if (u->check_be == fold(d->sum + to_be16(17) + u->length_be))
+		return REASON_HALF_CHECKSUM;
+	return ON;
+}
+
+/* decide is all that happens to a packet before it is changed. */
+static __always_inline enum reason decide(void *ctx, __u32 ingress, void *ip, void *end, bool v6, struct datagram *d,
+					  struct trip *t, struct exit *x)
+{
+	struct udp *u = v6 ? ip + sizeof(struct ipv6) : ip + sizeof(struct ipv4);
+	struct question q = { .ingress = ingress };
+	enum reason r = plain(ip, end, v6, d);
+	bool to_v6;
+
+	if (r != ON)
+		return r;
+	r = set_out(d, ip, end, t);
+	if (r != ON)
+		return r;
+	to_v6 = t->way.flags & WAY_TO_V6;
+	r = checkable(u, d, v6 || to_v6);
+	if (r != ON)
+		return r;
+	q.now = nanoseconds();
+	q.length = d->size + sizeof(struct udp) + (to_v6 ? sizeof(struct ipv6) : sizeof(struct ipv4));
+	*x = t->last->exit;
+	barrier();
+	if (unlikely(!known(x, t, &q))) {
+		r = ask(ctx, t, &q, x);
+		if (r != ON)
+			return r;
+		x->version = READ_ONCE(t->last->exit.version); /* the answer is ours, whatever is kept now */
+	}
+	return commit(t, d, q.now, x->version);
+}
+
+static __always_inline int repeat(struct xdp_md *ctx, void *ip, void *end, bool tagged, bool v6)
+{
+	struct ethernet *e = (void *)(long)ctx->data;
+	struct datagram d = {};
+	struct trip t = {};
+	struct exit x;
+	enum reason r = decide(ctx, ctx->ingress_ifindex, ip, end, v6, &d, &t, &x);
+	bool to_v6 = t.way.flags & WAY_TO_V6;
+	__u32 addresses;
+
+	if (r != ON)
+		return stop(r);
+	addresses = change(&d, &t.way);
+	if (likely(to_v6 == v6 && tagged == (x.tag != NO_TAG))) {
+		__builtin_memcpy(e->to, x.to, sizeof(e->to));
+		__builtin_memcpy(e->from, x.from, sizeof(e->from));
+		if (tagged)
+			((struct vlan *)(e + 1))->tag_be = to_be16(x.tag);
+		if (v6) {
+			readdress6(ip, &t.way);
+			report(ip + sizeof(struct ipv6), &t.way, addresses);
+		} else {
+			readdress4(ip, &t.way, addresses);
+			report(ip + sizeof(struct ipv4), &t.way, addresses);
+		}
+	} else {
+		struct shape s = { .addresses = addresses, .tag = x.tag, .v6 = v6 };
+
+		s.at = sizeof(*e) + (tagged ? sizeof(struct vlan) : 0);
+		s.growth = 20 * (to_v6 - v6) + 4 * ((x.tag != NO_TAG) - tagged);
+		__builtin_memcpy(s.to, x.to, sizeof(s.to));
+		__builtin_memcpy(s.from, x.from, sizeof(s.from));
+		r = reshape(ctx, &t.way, &s);
+		if (r != ON)
+			return failed(&t);
+	}
+	if (x.slot == EXIT_BACK)
+		return XDP_TX;
+	if (bpf_redirect_map(&devices, x.slot, XDP_ABORTED) == XDP_REDIRECT)
+		return XDP_REDIRECT;
+	return failed(&t); /* the device went a moment ago */
+}
 
 SEC_XDP
 int forward(struct xdp_md *ctx)
 {
-	struct range *r = only(&state);
-	(void)ctx;
-	if (!r || !only(&legs) || !only(&reasons) || !only(&clock) || !only(&devices) || !only(&exits)) return XDP_PASS;
-	return XDP_PASS;
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	struct ethernet *e = data;
+	struct vlan *tag = (void *)(e + 1);
+
+	if ((void *)(tag + 1) > end)
+		return stop(REASON_NOT_MEDIA);
+	if (e->type_be == to_be16(TYPE_IPV4))
+		return repeat(ctx, e + 1, end, false, false);
+	if (e->type_be == to_be16(TYPE_IPV6))
+		return repeat(ctx, e + 1, end, false, true);
+	if (e->type_be != to_be16(TYPE_VLAN))
+		return stop(REASON_NOT_MEDIA);
+	if (tag->type_be == to_be16(TYPE_IPV4))
+		return repeat(ctx, tag + 1, end, true, false);
+	if (tag->type_be == to_be16(TYPE_IPV6))
+		return repeat(ctx, tag + 1, end, true, true);
+	return stop(REASON_NOT_MEDIA);
 }
 
 char _license[] SEC("license") = "Dual BSD/GPL";

@@ -59,6 +59,11 @@ type forwardLeg struct {
 		Packets     uint64
 		Bytes       uint64
 		Seen        uint64
+		WrongSource uint64
+		NotRtp      uint64
+		Stun        uint64
+		Held        uint64
+		Failed      uint64
 		PayloadType uint32
 		Ssrc        uint32
 		Receiver    struct {
@@ -78,11 +83,6 @@ type forwardLeg struct {
 			Restarts  uint32
 			Started   uint32
 		}
-		WrongSource uint64
-		NotRtp      uint64
-		Stun        uint64
-		Held        uint64
-		Failed      uint64
 	}
 }
 

@@ -45,8 +45,9 @@ struct device {
 ASSERT_SIZE(struct device, 8);
 
 enum {
-	DEVICE_XMIT = 1,    /* its driver takes packets from other devices' XDP */
-	DEVICE_GENERIC = 2, /* XDP on it is generic: packets come as the kernel has them, and may leave by any device */
+	DEVICE_XMIT = 1,    /* its driver takes packets that came to other devices */
+	DEVICE_BACK = 2,    /* and those that came to itself */
+	DEVICE_GENERIC = 4, /* its XDP is generic: what comes to it may leave by any device */
 };
 
 struct face {

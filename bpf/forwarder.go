@@ -39,6 +39,8 @@ type Forwarder struct {
 	mu     sync.Mutex // one writer of ways; guards the fields below
 	closed bool
 	exits  map[string]Exit
+	// trouble is what went wrong in the last round of Run.
+	trouble error
 }
 
 // An Exit is how a device takes part in forwarding.

@@ -1,10 +1,6 @@
 package bpf
 
-import (
-	"fmt"
-	"slices"
-	"strings"
-)
+import "fmt"
 
 // Chain has f repeat what the shield lets through to live legs of the relay (service
 // RTP), from now on and until Unforward; also when this process is no more.
@@ -24,16 +20,4 @@ func (s *Shield) Chain(f *Forwarder) error {
 	}
 	f.exits[s.device] = Exit{Device: s.device, Mode: s.mode, Reason: s.reason}
 	return nil
-}
-
-// Forwarding says how each device that was chained or attached takes part, by name.
-func (f *Forwarder) Forwarding() []Exit {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	var all []Exit
-	for _, e := range f.exits {
-		all = append(all, e)
-	}
-	slices.SortFunc(all, func(a, b Exit) int { return strings.Compare(a.Device, b.Device) })
-	return all
 }

@@ -26,14 +26,14 @@ type Track struct {
 	Packets     uint64   // from the believed source and of the right kind
 	Bytes       uint64   // of UDP payload in them
 	Seen        uint64   // when the last of them came: ns of CLOCK_MONOTONIC
-	PayloadType uint32   // of the last RTP packet
-	SSRC        uint32   // of the last RTP packet
-	Receiver    Receiver // of RTP packets
 	WrongSource uint64   // packets from elsewhere
 	NotRTP      uint64   // from the right place, but not of the right kind
 	STUN        uint64   // from the right place, connectivity checks
 	Held        uint64   // of Packets: had nowhere to go
 	Failed      uint64   // of Packets: could not be sent
+	PayloadType uint32   // of the last RTP packet
+	SSRC        uint32   // of the last RTP packet
+	Receiver    Receiver // of RTP packets
 }
 
 // A Receiver has the layout of wire/rtp.Receiver, which says what the fields mean.

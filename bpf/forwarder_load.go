@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"unsafe"
 
 	"github.com/cilium/ebpf"
@@ -18,15 +19,15 @@ func (f *Forwarder) open(spec *ebpf.CollectionSpec, o ForwarderOptions) error {
 	spec.Maps[forwardMapLegs].MaxEntries = uint32(len(f.faces) * f.span())
 	specs := maps.Clone(spec.Maps)
 	maps.DeleteFunc(specs, func(name string, _ *ebpf.MapSpec) bool { return strings.HasPrefix(name, ".") }) // variables
-	if o.Pin != "" {
-		return errors.New("bpf: pinning the forwarder is not possible yet")
-	}
 	t, err := f.create(specs, nil)
 	if err != nil {
 		return err
 	}
 	defer t.close()
-	return f.assemble(spec, t)
+	if err := f.assemble(spec, t); err != nil {
+		return err
+	}
+	return f.Refresh()
 }
 
 // create makes the maps that are not in kept, and returns all; the caller closes
@@ -112,6 +113,9 @@ func (f *Forwarder) remember() error {
 	f.state, f.clock = (*forwardRange)(state), (*uint64)(clock)
 	return nil
 }
+
+// newGeneration ends what legs remember of ways out.
+func (f *Forwarder) newGeneration() { atomic.AddUint32(&f.state.Generation, 1) }
 
 func (f *Forwarder) unmap() error {
 	var errs []error

@@ -10,8 +10,8 @@
  *	64-95     exit    the program, between two steps of its own version
  *	96-255    track   whoever handles the packet
  *
- * Whoever changes the meaning of a field raises FORWARD_LAYOUT. The way and the first
- * fields of the track up to ssrc never move: they are carried from any layout to any. */
+ * Whoever changes the meaning of a field raises FORWARD_LAYOUT. The way and the track
+ * up to its receiver never move: they are carried from any layout to any. */
 #pragma once
 
 #include "kernel.h"
@@ -67,14 +67,14 @@ struct track {
 	__u64 packets; /* from the believed source and of the right kind */
 	__u64 bytes;   /* of UDP payload in them */
 	__u64 seen;    /* the last of them */
-	__u32 payload_type;
-	__u32 ssrc;
-	struct receiver receiver;
 	__u64 wrong_source;
 	__u64 not_rtp;
 	__u64 stun;
 	__u64 held;   /* of packets: had nowhere to go */
 	__u64 failed; /* of packets: could not be sent */
+	__u32 payload_type;
+	__u32 ssrc;
+	struct receiver receiver;
 };
 ASSERT_SIZE(struct track, 160);
 
