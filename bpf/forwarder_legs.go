@@ -186,21 +186,23 @@ func (f *Forwarder) Recovered() iter.Seq[Way] {
 				f.mu.Unlock()
 				return
 			}
-			k := f.legs[i].Way // nobody else writes ways
+			k := f.legs[i] // nobody else writes ways
 			f.mu.Unlock()
-			if k.Flags&wayKernel == 0 {
-				continue
-			}
-			w := Way{
-				Local: f.local(i), Clock: rate(k.Scale), Mux: k.Flags&wayMux != 0, Any: k.Flags&wayAny != 0,
-				From: host(k.FromBe, k.FromPortBe, k.Flags&wayV6 != 0),
-				Via:  host(k.ViaBe, k.ViaPortBe, k.Flags&wayToV6 != 0),
-				To:   host(k.ToBe, k.ToPortBe, k.Flags&wayToV6 != 0),
-			}
-			if !yield(w) {
+			if k.Way.Flags&wayKernel != 0 && !yield(f.decode(i, &k)) {
 				return
 			}
 		}
+	}
+}
+
+// decode reads the way of the leg at an index.
+func (f *Forwarder) decode(i int, l *forwardLeg) Way {
+	k := &l.Way
+	return Way{
+		Local: f.local(i), Clock: rate(k.Scale), Mux: k.Flags&wayMux != 0, Any: k.Flags&wayAny != 0,
+		From: host(k.FromBe, k.FromPortBe, k.Flags&wayV6 != 0),
+		Via:  host(k.ViaBe, k.ViaPortBe, k.Flags&wayToV6 != 0),
+		To:   host(k.ToBe, k.ToPortBe, k.Flags&wayToV6 != 0),
 	}
 }
 

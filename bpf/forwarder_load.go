@@ -16,10 +16,17 @@ import (
 
 // open makes or finds the maps, and loads the program over them.
 func (f *Forwarder) open(spec *ebpf.CollectionSpec, o ForwarderOptions) error {
+	var number uint32
+	if err := spec.Variables[forwardVarLayout].Get(&number); err != nil {
+		return fmt.Errorf("bpf: reading the layout: %w", err)
+	}
 	spec.Maps[forwardMapLegs].MaxEntries = uint32(len(f.faces) * f.span())
 	specs := maps.Clone(spec.Maps)
 	maps.DeleteFunc(specs, func(name string, _ *ebpf.MapSpec) bool { return strings.HasPrefix(name, ".") }) // variables
-	t, err := f.create(specs, nil)
+	if o.Pin != "" {
+		return f.takeOver(spec, specs, number, o.Pin)
+	}
+	t, err := f.create(specs, number, nil)
 	if err != nil {
 		return err
 	}
@@ -32,7 +39,7 @@ func (f *Forwarder) open(spec *ebpf.CollectionSpec, o ForwarderOptions) error {
 
 // create makes the maps that are not in kept, and returns all; the caller closes
 // them, whatever happens.
-func (f *Forwarder) create(specs map[string]*ebpf.MapSpec, kept tables) (tables, error) {
+func (f *Forwarder) create(specs map[string]*ebpf.MapSpec, number uint32, kept tables) (tables, error) {
 	_ = rlimit.RemoveMemlock() // see the shield's create
 
 	t := tables{}
@@ -47,6 +54,15 @@ func (f *Forwarder) create(specs map[string]*ebpf.MapSpec, kept tables) (tables,
 			return nil, fmt.Errorf("bpf: making the map %s: %w", name, refused(err))
 		}
 		t[name] = m
+	}
+	if kept[forwardMapState] != nil {
+		return t, nil
+	}
+	r := f.extent()
+	r.Layout = number
+	if err := t[forwardMapState].Put(uint32(0), &r); err != nil {
+		t.close()
+		return nil, fmt.Errorf("bpf: saying what the legs are of: %w", err)
 	}
 	return t, nil
 }

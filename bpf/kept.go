@@ -34,12 +34,12 @@ func (p *pins) find(specs map[string]*ebpf.MapSpec, number uint32) (kept, old ta
 	}
 	m := kept[shieldMapState]
 	if m == nil {
-		return tables{}, merged(old, kept), nil
+		return anew(kept, old)
 	}
 	var state shieldState
 	switch err := m.Lookup(uint32(0), &state); {
 	case err != nil || state.Layout != number:
-		return tables{}, merged(old, kept), nil
+		return anew(kept, old)
 	case len(kept) < len(specs):
 		retire(kept, old, shieldMapState)
 	}
@@ -47,6 +47,16 @@ func (p *pins) find(specs map[string]*ebpf.MapSpec, number uint32) (kept, old ta
 		retire(kept, old, shieldMapMarks)
 	}
 	return kept, old, nil
+}
+
+// anew has all maps replaced, but for next, whose program is the relay's to change.
+func anew(kept, old tables) (next, others tables, err error) {
+	next = tables{}
+	if m := kept[shieldMapNext]; m != nil {
+		next[shieldMapNext] = m
+		delete(kept, shieldMapNext)
+	}
+	return next, merged(old, kept), nil
 }
 
 // retire has a map that would fit replaced.
