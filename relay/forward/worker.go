@@ -142,7 +142,7 @@ func (w *worker) serve(s *socket, now uint64) {
 			w.flush(via, queued)
 			via, queued = p.way.via, 0
 		}
-		w.iov[queued].Base = &p.b[0]
+		w.iov[queued].Base = unsafe.SliceData(p.b) // a packet may be empty
 		w.iov[queued].SetLen(len(p.b))
 		h := &w.out[queued].header
 		h.Name, h.Namelen = (*byte)(unsafe.Pointer(&p.way.to.raw)), p.way.to.size

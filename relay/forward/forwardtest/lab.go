@@ -76,8 +76,7 @@ func (l *Lab) namespace(t *testing.T, name string) string {
 	return name
 }
 
-// join joins the relay and a side by a veth. What leaves by XDP arrives only when
-// the far end receives as NICs do (GRO), and what a local socket sends has its
+// join joins the relay and a side by a veth. What a local socket sends has its
 // checksum only when its device would not make it.
 func (l *Lab) join(t *testing.T, side int) {
 	t.Helper()
@@ -85,7 +84,7 @@ func (l *Lab) join(t *testing.T, side int) {
 	run(t, "ip", "-n", l.relay, "link", "add", near, "type", "veth", "peer", "name", far, "netns", l.sides[side])
 	for _, d := range []struct{ namespace, device string }{{l.relay, near}, {l.sides[side], far}} {
 		in(t, d.namespace, func() error {
-			for _, feature := range []string{"tx off", "gro on", "gso off", "tso off"} {
+			for _, feature := range []string{"tx off", "gso off", "tso off"} {
 				if out, err := exec.Command("ethtool", append([]string{"-K", d.device}, strings.Fields(feature)...)...).CombinedOutput(); err != nil {
 					return fmt.Errorf("ethtool: %w: %s", err, out)
 				}
@@ -111,6 +110,9 @@ func (l *Lab) join(t *testing.T, side int) {
 	}
 	run(t, "ip", "-n", l.relay, "link", "set", near, "up")
 	run(t, "ip", "-n", l.sides[side], "link", "set", far, "up")
+	for _, six := range []bool{false, true} { // to the relay's address on the other side
+		run(t, "ip", "-n", l.sides[side], "route", "add", "default", "via", address(side, -1, six).String(), "dev", far)
+	}
 	l.know(t, side, near, far)
 }
 
@@ -141,8 +143,18 @@ func (l *Lab) know(t *testing.T, side int, near, far string) {
 // load puts shield and forwarder on the relay's devices.
 func (l *Lab) load(t *testing.T, mode bpf.Mode) {
 	t.Helper()
-	pins := t.TempDir() + "/pins"
-	t.Cleanup(func() { _ = unix.Unmount(pins, 0) }) // if it came to be
+	pins := pins(t)
+	for side, namespace := range l.sides {
+		// What leaves a veth by XDP arrives only where there is XDP as well. A shield
+		// without services lets everything pass.
+		in(t, namespace, func() error {
+			s, err := bpf.Open(bpf.Options{Device: fmt.Sprint("p", side), Pin: pins + fmt.Sprint(side), Mode: bpf.Native, Owner: "edge"})
+			if err == nil {
+				t.Cleanup(func() { s.Close() })
+			}
+			return err
+		})
+	}
 	in(t, l.relay, func() error {
 		for _, path := range []string{"ipv4/ip_forward", "ipv6/conf/all/forwarding"} {
 			if err := os.WriteFile("/proc/sys/net/"+path, []byte("1"), 0o644); err != nil {
@@ -169,6 +181,18 @@ func (l *Lab) load(t *testing.T, mode bpf.Mode) {
 		}
 		return nil
 	})
+}
+
+// pins is a directory for a file system of pins, which goes with the test, as do
+// those beside it that have a digit more.
+func pins(t *testing.T) string {
+	dir := t.TempDir() + "/pins"
+	t.Cleanup(func() {
+		for _, more := range []string{"", "0", "1"} {
+			_ = unix.Unmount(dir+more, 0) // if it came to be
+		}
+	})
+	return dir
 }
 
 // Peer implements Network.
