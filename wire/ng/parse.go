@@ -126,8 +126,19 @@ func (c *Command) set(key string, v any) error {
 // not do, and keys that nobody knows.
 func (c *Command) setRare(name string, v any) {
 	value := text(v)
-	if n, ok := v.(int64); ok {
-		value = strconv.FormatInt(n, 10)
+	switch v := v.(type) {
+	case int64:
+		value = strconv.FormatInt(v, 10)
+	case Dict:
+		if len(v) > 0 {
+			c.miss(name)
+		}
+		return
+	case []any:
+		if len(v) > 0 && meaning(name) == flagForeign {
+			c.miss(name)
+		}
+		return
 	}
 	switch meaning(name) {
 	case flagKept:
