@@ -4,9 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/lindero/lindero/relay/call"
 )
 
 // Config is the configuration of a relay. It is decoded from YAML by package
@@ -16,11 +19,15 @@ type Config struct {
 	NG          netip.AddrPort `yaml:"ng"`           // where NG commands are taken (UDP); a private address
 	External    Interface      `yaml:"external"`     // towards phones and carriers
 	Internal    Interface      `yaml:"internal"`     // towards core and other relays
+	Interfaces  []Named        `yaml:"interfaces"`   // more networks, or more addresses of one; the first is the default then
 	MediaPorts  PortRange      `yaml:"media_ports"`  // on both interfaces
 	MaxCalls    int            `yaml:"max_calls"`    // more are refused
 	Idle        Duration       `yaml:"idle"`         // a call without any packet for so long is over
 	PortRest    Duration       `yaml:"port_rest"`    // a port is not lent again for so long
 	LatchWindow Duration       `yaml:"latch_window"` // how long after the first packet a better source may still be learned
+	DeleteDelay Duration       `yaml:"delete_delay"` // media goes on for so long after a delete that does not say
+
+	SDPAddresses call.Policy `yaml:"sdp_addresses"` // what becomes of addresses nobody vouches for: prove, refuse or trust
 }
 
 // DefaultConfig is the configuration of a relay on one machine alone.
@@ -65,6 +72,15 @@ func (c Config) Validate() error {
 	check(c.Idle >= Duration(5*time.Second), "idle: %v would end calls in a pause of speech; 5s at least", c.Idle)
 	check(c.PortRest >= 0, "port_rest: below 0")
 	check(c.LatchWindow >= 0, "latch_window: below 0")
+	check(c.DeleteDelay >= 0 && c.DeleteDelay <= Duration(5*time.Minute), "delete_delay: from 0 to 5m")
+	check(len(c.faces()) <= maxFaces, "interfaces: %d addresses; at most %d are served", len(c.faces()), maxFaces)
+	for i, n := range c.Interfaces {
+		key := fmt.Sprintf("interfaces[%d]", i)
+		check(n.Name != "" && n.Bind.IsValid(), "%s: wants name/address or name/address!advertised", key)
+		check(!n.Bind.IsUnspecified() && !n.Bind.IsMulticast(), "%s: %v is not an address packets can be sent from", key, n.Bind)
+		check(!n.Advertise.IsValid() || n.Advertise.Is4() == n.Bind.Is4(), "%s: the advertised address is of another family", key)
+		check(!slices.Contains(c.Interfaces[:i], n), "%s: there twice", key)
+	}
 	return errors.Join(errs...)
 }
 

@@ -50,7 +50,7 @@ func (r *Relay) closeKernel() error {
 
 // binds are the addresses of this machine that media comes to, each once.
 func binds(cfg Config) (all []netip.Addr) {
-	for _, i := range []Interface{cfg.External, cfg.Internal} {
+	for _, i := range cfg.faces() {
 		if !slices.Contains(all, i.Bind) {
 			all = append(all, i.Bind)
 		}

@@ -5,7 +5,6 @@ import (
 
 	"github.com/lindero/lindero/relay/call"
 	"github.com/lindero/lindero/relay/forward"
-	"github.com/lindero/lindero/wire/ng"
 )
 
 // meters are a relay's metrics. What others count already is read on scrape.
@@ -35,9 +34,11 @@ func newMeters(r *Relay) *meters {
 // command counts one command. Names that are not ours are one label value: the
 // label never comes from the wire.
 func (m *meters) command(name, result string) {
-	switch name {
-	case ng.Ping, ng.Offer, ng.Answer, ng.Delete, ng.Query, ng.List:
-	default:
+	known := false
+	for _, c := range counted() {
+		known = known || c.name == name
+	}
+	if !known {
 		name = "unknown"
 	}
 	m.commands.WithLabelValues(name, result).Inc()

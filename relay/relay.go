@@ -40,7 +40,14 @@ type Relay struct {
 	open   Opener         // nil: packets never go by the kernel
 	kernel *bpf.Forwarder // nil: not now either
 	how    string         // packets go, for people
-	ready  atomic.Bool
+
+	faces       []Named
+	begun       time.Time
+	deleteDelay time.Duration
+	commands    commands
+	sample      sample
+
+	ready atomic.Bool
 }
 
 // Addresses are where a relay listens.
@@ -67,10 +74,8 @@ func New(cfg Config, log *slog.Logger, reg prometheus.Registerer, options ...Opt
 		o(r)
 	}
 	r.legs.clear(r.media) // now that the socket is ours: there is no other relay whose calls this would end
-	faces := []struct {
-		name string
-		face Interface
-	}{{"external", cfg.External}, {"internal", cfg.Internal}}
+	faces := cfg.faces()
+	r.faces, r.begun, r.deleteDelay = faces, time.Now(), time.Duration(cfg.DeleteDelay)
 	var table []forward.Option
 	if r.openKernel(binds(cfg)); r.kernel != nil {
 		table = append(table, forward.WithKernel(r.kernel))
@@ -83,10 +88,12 @@ func New(cfg Config, log *slog.Logger, reg prometheus.Registerer, options ...Opt
 		return nil, errors.Join(fmt.Errorf("relay: %w", err), conn.Close(), r.closeKernel())
 	}
 	setup := call.Config{
-		MaxCalls: cfg.MaxCalls, Idle: time.Duration(cfg.Idle), Latch: time.Duration(cfg.LatchWindow), Log: r.log,
+		First: cfg.MediaPorts.Low, Last: cfg.MediaPorts.High,
+		MaxCalls: cfg.MaxCalls, Idle: time.Duration(cfg.Idle), Latch: time.Duration(cfg.LatchWindow),
+		Addresses: cfg.SDPAddresses, Log: r.log, Send: r.table.Send,
 	}
 	for _, f := range faces {
-		bind := f.face.Bind
+		bind := f.Bind
 		if r.pools[bind] == nil {
 			r.pools[bind] = ports.NewPool(bind, cfg.MediaPorts.Low, cfg.MediaPorts.High, time.Duration(cfg.PortRest), r.table)
 			if r.legs.to != nil {
@@ -94,7 +101,7 @@ func New(cfg Config, log *slog.Logger, reg prometheus.Registerer, options ...Opt
 			}
 		}
 		setup.Interfaces = append(setup.Interfaces, call.Interface{
-			Name: f.name, Bind: bind, Advertise: f.face.Advertised(), Pool: r.pools[bind],
+			Name: f.Name, Bind: bind, Advertise: f.Advertised(), Pool: r.pools[bind],
 		})
 	}
 	r.calls = call.New(setup, r.table)
@@ -129,6 +136,7 @@ func (r *Relay) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return r.table.Run(ctx) })
 	group.Go(func() error { return ng.Serve(ctx, r.ng, r.log, r.handle) })
+	group.Go(func() error { return r.calls.Run(ctx) })
 	group.Go(func() error { r.sweep(ctx); return nil })
 	r.ready.Store(true)
 	defer r.ready.Store(false)
@@ -148,6 +156,8 @@ func (r *Relay) sweep(ctx context.Context) {
 		select {
 		case now := <-tick.C:
 			r.calls.Sweep(now)
+			calls, _, _ := r.calls.Counts()
+			r.commands.calls(calls, now)
 			for _, p := range r.pools {
 				p.Sweep(now)
 			}

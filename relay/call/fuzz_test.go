@@ -27,7 +27,7 @@ func FuzzOffer(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		l := newLab(t)
 		m := offer("", natted)
-		m.SDP, m.ReplaceOrigin = b, true
+		m.SDP, m.Replace.Origin = b, true
 		out, err := l.Offer(m)
 		if err != nil {
 			if l.live() != 0 {

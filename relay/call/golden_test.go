@@ -59,7 +59,7 @@ func play(t *testing.T, text string) string {
 		}
 		body = strings.TrimSuffix(body, "\n")
 		fmt.Fprintf(&out, "\n--- %s\n%s", head, body)
-		m := call.Message{CallID: "c", SDP: []byte(body + "\n"), ReplaceOrigin: true}
+		m := call.Message{CallID: "c", SDP: []byte(body + "\n"), Replace: call.Replace{Origin: true}}
 		run := r.Offer
 		for i, word := range strings.Fields(head) {
 			key, value, _ := strings.Cut(word, "=")

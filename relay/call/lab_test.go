@@ -102,6 +102,7 @@ func newRegistry(t *testing.T, b *table) (r *call.Registry, inner *ports.Pool) {
 	in := face("internal", "10.2.0.1", "10.2.0.1", 30200)
 	return call.New(call.Config{
 		Interfaces: []call.Interface{face("external", "10.1.0.1", "198.51.100.1", 30000), in},
-		MaxCalls:   10, Idle: time.Minute, Latch: latch, Log: slog.New(slog.DiscardHandler),
+		First:      30000, Last: 30399,
+		MaxCalls: 10, Idle: time.Minute, Latch: latch, Log: slog.New(slog.DiscardHandler),
 	}, b), in.Pool
 }

@@ -138,11 +138,25 @@ func TestACallDoesNotHearItself(t *testing.T) {
 // address that only the outside sees.
 func TestOurAdvertisedAddressStandsForTheOneBehindIt(t *testing.T) {
 	l := newLab(t)
+	first := call.Message{CallID: "first", FromTag: "z", SDP: body("10.2.0.9", 6000), Direction: [2]string{"internal", "external"}}
+	joined, _ := l.must(l.Offer(first))("10.1.0.1")
 	m := answer()
-	m.SDP = body("198.51.100.1", 30100)
+	m.SDP = body("198.51.100.1", int(joined.Port()))
 	l.offer(offer(natted, natted))
 	l.answer(m)
-	l.leg("from outside", l.atOut, "", "10.1.0.1:30100")
+	l.leg("from outside", l.atOut, "", joined.String())
+}
+
+// A port of ours that no call has is nobody's.
+func TestOurPortsWithoutACallAreNotSentTo(t *testing.T) {
+	for _, host := range []string{"198.51.100.1", "10.1.0.1", "10.2.0.1"} {
+		l := newLab(t)
+		l.offer(offer(natted, natted))
+		m := answer()
+		m.SDP = body(host, 30399)
+		l.answer(m)
+		l.leg("from outside to "+host, l.atOut, "", "")
+	}
 }
 
 func TestARefusedStreamIsSilent(t *testing.T) {

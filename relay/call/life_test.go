@@ -120,14 +120,14 @@ func TestDelete(t *testing.T) {
 			if !c.unanswered {
 				l.answer(answer())
 			}
-			_, ended, err := l.Delete("c", c.from, c.to, c.branch)
-			if err != nil || ended != c.ended || (l.live() == 0) != c.ended {
-				t.Errorf("ended %v, %d live, %v", ended, l.live(), err)
+			_, forks, err := l.Delete(call.Deletion{CallID: "c", From: c.from, To: c.to, Branch: c.branch})
+			if ended := forks == 1; err != nil || ended != c.ended || (l.live() == 0) != c.ended {
+				t.Errorf("%d forks ended, %d live, %v", forks, l.live(), err)
 			}
 		})
 	}
 	l := newLab(t)
-	if _, _, err := l.Delete("c", "", "", ""); !errors.Is(err, call.ErrUnknownCall) {
+	if _, _, err := l.Delete(call.Deletion{CallID: "c"}); !errors.Is(err, call.ErrUnknownCall) {
 		t.Error(err)
 	}
 }
@@ -185,7 +185,7 @@ func TestWhichPortsRest(t *testing.T) {
 			if c.heard {
 				l.table.hears(l.atIn)
 			}
-			if _, _, err := l.Delete("c", "", "", ""); err != nil {
+			if _, _, err := l.Delete(call.Deletion{CallID: "c"}); err != nil {
 				t.Fatal(err)
 			}
 			l.inner.Sweep(time.Now())
@@ -219,7 +219,7 @@ func TestNoPortsLeft(t *testing.T) {
 		if _, err := l.Answer(m); err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := l.Delete(m.CallID, "", "", ""); err != nil {
+		if _, _, err := l.Delete(call.Deletion{CallID: m.CallID}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -2,12 +2,12 @@ package call
 
 import (
 	"cmp"
-	"context"
 	"net/netip"
 	"slices"
 	"time"
 
 	"github.com/lindero/lindero/relay/forward"
+	"github.com/lindero/lindero/wire/rtp/quality"
 )
 
 // A Summary is what a relay knows of a call.
@@ -19,14 +19,22 @@ type Summary struct {
 	OnHold     bool
 	Tags       []Tag // by name
 	RTP, RTCP  forward.Counts
+
+	// Streams that were answered and in which nothing came from either side, or only
+	// from one.
+	ZeroWay, OneWay int
 }
 
 // A Tag is what a relay knows of one SIP tag. Only the tag that spoke last for
 // its side has media.
 type Tag struct {
 	Tag     string
+	Label   string
+	Branch  string // of the fork it spoke in last
 	Created time.Time
-	With    string // the other side's tag, if it has one yet
+	With    string   // the other side's tag, if it has one yet
+	Others  []string // those of all forks, With among them
+	Rules   Rules
 	Media   []Media
 }
 
@@ -35,7 +43,11 @@ type Media struct {
 	Index       int // from 1, as NG counts
 	Kind, Proto string
 	Codec       string
-	Streams     [2]Stream // RTP, RTCP
+	Interface   string
+	Mux         bool          // RTP and RTCP on one port
+	Quiet       bool          // on hold, or one way
+	Streams     [2]Stream     // RTP, RTCP
+	Score       quality.Score // of what came from this side; zero: nothing did
 }
 
 // A Stream is one leg.
@@ -57,84 +69,102 @@ func (r *Registry) Query(id string) (Summary, error) {
 	return r.summary(c), nil
 }
 
-// Delete ends a call and returns what it saw. With tags, the call ends unless
-// they name a fork that lost, or nobody: then ended is false and the call goes on.
-//
-// With a branch it ends only the call that began with an offer of that branch: a
-// delete that was lost and comes again must not end the call that the same phone
-// made meanwhile, with the same Call-ID, after it was asked for its password.
-func (r *Registry) Delete(id, from, to, branch string) (s Summary, ended bool, err error) {
-	c := r.find(id)
-	if c == nil {
-		return Summary{}, false, ErrUnknownCall
-	}
-	defer c.mu.Unlock()
-	s = r.summary(c)
-	if branch != "" && c.branch != "" && branch != c.branch || !c.goesWith(from, to) {
-		return s, false, nil
-	}
-	r.end(c, Deleted, time.Now())
-	r.log.Log(context.Background(), level(c), "call ended", "call", c.ID, "packets", s.RTP.Packets, "lost", s.RTP.Lost)
-	return s, true, nil
-}
-
-// goesWith says whether the call ends when the dialogue between these tags does.
-// A tag that lost its side to another fork is forgotten.
-func (c *Call) goesWith(from, to string) bool {
-	if from == "" && to == "" {
-		return true
-	}
-	known := 0
-	for _, tag := range []string{from, to} {
-		m := c.tags[tag]
-		if m == nil {
-			continue
-		}
-		known++
-		if c.sides[m.side].tag != tag {
-			delete(c.tags, tag)
-			return false
-		}
-	}
-	// A fork that never spoke has a tag we do not know; it takes the call along
-	// only when nobody else has answered.
-	return known == 2 || known == 1 && (from == "" || to == "" || !c.answered)
-}
-
 func (r *Registry) summary(c *Call) Summary {
-	s := Summary{ID: c.ID, Created: c.created, LastSignal: c.lastSignal, Answered: c.answered, OnHold: c.onHold()}
+	s := Summary{
+		ID: c.ID, Created: c.created, LastSignal: c.lastSignal, Answered: c.answered, OnHold: c.onHold(),
+		RTP: c.gone.RTP, RTCP: c.gone.RTCP, ZeroWay: c.gone.ZeroWay, OneWay: c.gone.OneWay,
+	}
 	for name, m := range c.tags {
-		t := Tag{Tag: name, Created: m.created, With: c.sides[1-m.side].tag}
-		if c.sides[m.side].tag == name {
-			for i, st := range c.streams {
-				if h := st.halves[m.side]; h != nil {
-					t.Media = append(t.Media, r.media(i, st, h))
-				}
-			}
-		}
-		s.Tags = append(s.Tags, t)
+		s.Tags = append(s.Tags, r.tag(c, name, m))
 	}
 	slices.SortFunc(s.Tags, func(a, b Tag) int { return cmp.Compare(a.Tag, b.Tag) })
-	for _, st := range c.streams {
-		for _, h := range st.halves {
-			if h != nil {
-				add(&s.RTP, r.counts(&h.rtp))
-				add(&s.RTCP, r.counts(&h.rtcp))
-			}
-		}
+	for _, f := range c.forks {
+		r.sum(&s, f)
 	}
 	return s
 }
 
-func (r *Registry) media(i int, st *stream, h *half) Media {
-	m := Media{Index: i + 1, Kind: st.kind, Proto: st.proto, Codec: h.codec}
+// tag is what is known of a tag: in the fork it spoke in last, and with whom in all.
+func (r *Registry) tag(c *Call, name string, m *monologue) Tag {
+	t := Tag{Tag: name, Label: m.label, Created: m.created}
+	for _, f := range c.forks {
+		x, ok := f.tags[name]
+		if !ok {
+			continue
+		}
+		t.Branch, t.With, t.Rules, t.Media = f.branch, f.sides[1-x].tag, f.sides[x].rules, nil
+		if t.With != "" && !slices.Contains(t.Others, t.With) {
+			t.Others = append(t.Others, t.With)
+		}
+		if f.sides[x].tag != name {
+			continue
+		}
+		for i, st := range f.streams {
+			if h := st.halves[x]; h != nil {
+				t.Media = append(t.Media, r.media(i, st, x))
+			}
+		}
+	}
+	return t
+}
+
+// sum adds what f counted to s.
+func (r *Registry) sum(s *Summary, f *fork) {
+	for _, st := range f.streams {
+		silent, known := 0, true
+		for _, h := range st.halves {
+			if h == nil {
+				known = false
+				continue
+			}
+			rtp := r.counts(&h.rtp)
+			add(&s.RTP, rtp)
+			add(&s.RTCP, r.counts(&h.rtcp))
+			if rtp.Packets == 0 {
+				silent++
+			}
+		}
+		switch {
+		case !known || !f.answered:
+		case silent == 2:
+			s.ZeroWay++
+		case silent == 1:
+			s.OneWay++
+		}
+	}
+}
+
+func (r *Registry) media(i int, st *stream, x int) Media {
+	h := st.halves[x]
+	m := Media{
+		Index: i + 1, Kind: st.kind, Proto: st.proto, Codec: h.codec,
+		Interface: h.face.Name, Mux: h.mux.agreed, Quiet: h.quiet,
+	}
 	for j, e := range []*end{&h.rtp, &h.rtcp} {
 		m.Streams[j] = Stream{
 			Local: e.local, Remote: e.to(), Signalled: e.signalled,
 			Confirmed: e.from().IsValid(), Counts: r.counts(e),
 		}
 	}
+	if c := m.Streams[0].Counts; c.Expected > 0 && !h.any {
+		// There and back again on both sides is from mouth to ear and back.
+		way := r.roundTrip(h)
+		if other := st.halves[1-x]; other != nil {
+			way += r.roundTrip(other)
+		}
+		m.Score = quality.Rate(quality.Input{
+			Codec: h.codec, Loss: float64(c.Lost) / float64(c.Expected), Jitter: c.Jitter, RoundTrip: way,
+		})
+	}
 	return m
+}
+
+// roundTrip is that between us and the peer of h, by its RTCP; 0 when not known.
+func (r *Registry) roundTrip(h *half) time.Duration {
+	if h.mux.agreed {
+		return r.counts(&h.rtp).RoundTrip
+	}
+	return r.counts(&h.rtcp).RoundTrip
 }
 
 // counts of an end that has no leg yet are zero.
@@ -151,6 +181,7 @@ func add(sum *forward.Counts, c forward.Counts) {
 	}{
 		{&sum.Packets, c.Packets},
 		{&sum.Bytes, c.Bytes},
+		{&sum.Expected, c.Expected},
 		{&sum.Lost, c.Lost},
 		{&sum.Reordered, c.Reordered},
 		{&sum.Duplicate, c.Duplicate},
@@ -159,10 +190,12 @@ func add(sum *forward.Counts, c forward.Counts) {
 		{&sum.STUN, c.STUN},
 		{&sum.Held, c.Held},
 		{&sum.Failed, c.Failed},
+		{&sum.Blocked, c.Blocked},
 	} {
 		*f.sum += f.n
 	}
 	sum.Jitter = max(sum.Jitter, c.Jitter)
+	sum.RoundTrip = max(sum.RoundTrip, c.RoundTrip)
 	if c.LastSeen.After(sum.LastSeen) {
 		sum.LastSeen = c.LastSeen
 	}

@@ -1,13 +1,14 @@
 package call
 
 import (
-	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"log/slog"
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/lindero/lindero/relay/forward"
@@ -21,23 +22,26 @@ var (
 )
 
 const (
-	maxTags    = 64 // of one call; forks beyond are refused
-	maxStreams = 8  // that carry media, of one call
+	maxTags    = 64 // of one call
+	maxForks   = 16 // of one call
+	maxStreams = 8  // that carry media, of one SDP
 
-	// A call nobody answers is over for the phones after three minutes
-	// (RFC 3261 §16.6, timer C).
-	unanswered = 180 * time.Second
-	// A call on hold may be silent for so long.
-	holdIdle = time.Hour
+	maxDelay = 5 * time.Minute // of a delete
 )
 
 // Config is what a Registry needs.
 type Config struct {
-	Interfaces []Interface // the first is the default
-	MaxCalls   int
-	Idle       time.Duration // a call without a packet either way for so long is over
-	Latch      time.Duration // see end
-	Log        *slog.Logger
+	Interfaces  []Interface // the first is the default
+	First, Last uint16      // the ports that are lent
+	MaxCalls    int
+	Idle        time.Duration // a call without a packet either way for so long is over
+	Latch       time.Duration // see end
+	Addresses   Policy
+	Log         *slog.Logger
+
+	// Send sends a packet of ours, as Play does to who hears nothing else; nil: such
+	// parties hear nothing.
+	Send func(via, to netip.AddrPort, b []byte) error
 }
 
 // A Registry is the calls of a relay.
@@ -45,52 +49,34 @@ type Registry struct {
 	cfg   Config
 	table forward.Table
 	log   *slog.Logger
+	seed  maphash.Seed
+	turn  atomic.Uint32 // whose turn it is among addresses of one name
 
 	mu     sync.RWMutex // guards the fields below
 	calls  map[string]*Call
 	owners map[netip.AddrPort]owner // of lent ports
-	ends   [reasons]uint64
+	past   Totals                   // of calls that have ended
+
+	playMu  sync.Mutex    // guards playing; whoever holds Call.mu may take it
+	playing []played      // at most maxPlayers
+	wake    chan struct{} // there is something to play
 }
 
 type owner struct {
 	call   *Call
+	fork   *fork
 	stream *stream
+	half   *half
 	end    *end
 }
 
 // New makes an empty registry over table.
 func New(cfg Config, table forward.Table) *Registry {
 	return &Registry{
-		cfg: cfg, table: table, log: cfg.Log,
+		cfg: cfg, table: table, log: cfg.Log, seed: maphash.MakeSeed(),
 		calls: make(map[string]*Call), owners: make(map[netip.AddrPort]owner),
+		wake: make(chan struct{}, 1),
 	}
-}
-
-// A Reason is why a call ended.
-type Reason uint8
-
-// The reasons.
-const (
-	Deleted    Reason = iota // by command
-	Idle                     // nothing came for too long
-	Unanswered               // no answer in time
-	Failed                   // its first offer could not be served
-	reasons
-)
-
-// Reasons lists all reasons, for metrics.
-func Reasons() []Reason { return []Reason{Deleted, Idle, Unanswered, Failed} }
-
-// String names r as metrics do.
-func (r Reason) String() string {
-	return [reasons]string{"deleted", "idle", "unanswered", "failed"}[r%reasons]
-}
-
-// Counts is how many calls and lent legs there are, and how many calls ended why.
-func (r *Registry) Counts() (calls, legs int, ended [reasons]uint64) {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	return len(r.calls), len(r.owners), r.ends
 }
 
 // List returns the IDs of at most limit live calls, sorted.
@@ -152,66 +138,18 @@ func (r *Registry) add(id string, now time.Time) (*Call, error) {
 	return c, nil
 }
 
-// lend gets a pair of ports for h of the call, which is locked.
-func (r *Registry) lend(c *Call, s *stream, face *Interface) (*half, error) {
+// lend gets a pair of ports for a half of s in f of c, which is locked.
+func (r *Registry) lend(c *Call, f *fork, s *stream, face *Interface) (*half, error) {
 	pair, err := face.Pool.Lend()
 	if err != nil {
 		return nil, err
 	}
-	h := &half{pool: face.Pool, pair: pair, rtp: end{local: pair.RTP}, rtcp: end{local: pair.RTCP}}
+	h := &half{face: face, pair: pair, rtp: end{local: pair.RTP}, rtcp: end{local: pair.RTCP}}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.owners[pair.RTP] = owner{c, s, &h.rtp}
-	r.owners[pair.RTCP] = owner{c, s, &h.rtcp}
+	r.owners[pair.RTP] = owner{c, f, s, h, &h.rtp}
+	r.owners[pair.RTCP] = owner{c, f, s, h, &h.rtcp}
 	return h, nil
-}
-
-// end ends the call, which is locked: its legs are served no more, its ports rest.
-func (r *Registry) end(c *Call, why Reason, now time.Time) {
-	c.ended = true
-	var spared, used []*half
-	for _, s := range c.streams {
-		for _, h := range s.halves {
-			switch {
-			case h == nil:
-			case r.silence(h) && !c.answered:
-				spared = append(spared, h)
-			default:
-				used = append(used, h)
-			}
-		}
-	}
-	r.forget(c, why, spared, used)
-	// Only now may another call have the pairs: its entries would be taken for ours.
-	for _, h := range used {
-		h.pool.Return(h.pair, now)
-	}
-	for _, h := range spared {
-		h.pool.Spare(h.pair)
-	}
-}
-
-// silence takes h out of the table and tells whether nothing ever came to it.
-func (r *Registry) silence(h *half) bool {
-	var all uint64
-	for _, local := range []netip.AddrPort{h.pair.RTP, h.pair.RTCP} {
-		// Not there when the other half never came to be; then nothing came.
-		counts, _ := r.table.Delete(local)
-		all += counts.Packets + counts.WrongSource + counts.NotRTP + counts.STUN
-	}
-	return all == 0
-}
-
-// forget takes a call that has ended out of the books.
-func (r *Registry) forget(c *Call, why Reason, halves ...[]*half) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	delete(r.calls, c.ID)
-	r.ends[why]++
-	for _, h := range slices.Concat(halves...) {
-		delete(r.owners, h.pair.RTP)
-		delete(r.owners, h.pair.RTCP)
-	}
 }
 
 // Learn is the forward.Learner: may a packet from from at local be believed?
@@ -225,71 +163,16 @@ func (r *Registry) Learn(local, from netip.AddrPort) bool {
 	c := o.call
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.ended || c.owns(from) {
+	if c.ended || o.fork.ended || c.owns(from) {
 		return false
 	}
-	pinned := o.end.pinned
+	pinned, source := o.end.pinned, o.end.from()
 	yes := o.end.learn(from, time.Now(), r.cfg.Latch)
 	if !yes && o.end.pinned == pinned {
 		return false
 	}
-	return r.programme(o.stream) == nil && yes
-}
-
-// owns says whether addr is one of the call's own ports: a call that hears
-// itself would do so for ever.
-func (c *Call) owns(addr netip.AddrPort) bool {
-	for e := range c.ends() {
-		if e.local == addr {
-			return true
-		}
+	if yes && pinned && source != from && o.end == &o.half.rtp {
+		o.half.rtcp.anew()
 	}
-	return false
-}
-
-// Sweep ends the calls that are over though nobody said so.
-func (r *Registry) Sweep(now time.Time) {
-	r.mu.RLock()
-	all := make([]*Call, 0, len(r.calls))
-	for _, c := range r.calls {
-		all = append(all, c)
-	}
-	r.mu.RUnlock()
-	for _, c := range all {
-		c.mu.Lock()
-		if why, over := r.over(c, now); !c.ended && over {
-			r.end(c, why, now)
-			r.log.Log(context.Background(), level(c), "call ended without a word", "call", c.ID, "why", why.String())
-		}
-		c.mu.Unlock()
-	}
-}
-
-// level is how loud a call is. One that is not answered yet may be a stranger's,
-// whom core will refuse: nobody may fill our log.
-func level(c *Call) slog.Level {
-	if c.answered {
-		return slog.LevelInfo
-	}
-	return slog.LevelDebug
-}
-
-func (r *Registry) over(c *Call, now time.Time) (Reason, bool) {
-	if !c.answered {
-		return Unanswered, now.Sub(c.created) > unanswered
-	}
-	limit := r.cfg.Idle
-	if c.onHold() {
-		limit = max(limit, holdIdle)
-	}
-	last := c.lastSignal
-	if now.Sub(last) <= limit {
-		return Idle, false
-	}
-	for e := range c.ends() {
-		if counts, err := r.table.Counts(e.local); err == nil && counts.LastSeen.After(last) {
-			last = counts.LastSeen
-		}
-	}
-	return Idle, now.Sub(last) > limit
+	return r.programme(c, o.fork, o.stream) == nil && yes
 }

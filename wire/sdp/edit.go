@@ -30,7 +30,8 @@ func (e *Edit) replace(start, end int, text string) {
 	e.changes = append(e.changes, change{start: start, end: end, text: text})
 }
 
-func family(a netip.Addr) string {
+// Family is a with its family before it, as SDP writes addresses: "IP4 192.0.2.1".
+func Family(a netip.Addr) string {
 	if a.Unmap().Is4() {
 		return "IP4 " + a.Unmap().String()
 	}
@@ -41,7 +42,7 @@ func family(a netip.Addr) string {
 // left alone.
 func (e *Edit) Address(a *Address, addr netip.Addr) {
 	if a != nil {
-		e.replace(a.start, a.end, family(addr))
+		e.replace(a.start, a.end, Family(addr))
 	}
 }
 
@@ -58,7 +59,7 @@ func (e *Edit) RTCP(m *Media, to netip.AddrPort) {
 	}
 	text := strconv.Itoa(int(to.Port()))
 	if m.RTCP.Address != nil {
-		text += " IN " + family(to.Addr())
+		text += " IN " + Family(to.Addr())
 	}
 	e.replace(m.RTCP.start, m.RTCP.end, text)
 }
@@ -80,7 +81,7 @@ func (e *Edit) Direction(m *Media, d Direction) {
 }
 
 // RemoveICE takes every ICE attribute away, of the session and of all media.
-func (e *Edit) RemoveICE() { e.Remove(isICE) }
+func (e *Edit) RemoveICE() { e.Remove(IsICE) }
 
 // Remove takes away every a= line whose attribute name is unwanted.
 func (e *Edit) Remove(unwanted func(name string) bool) {
@@ -116,7 +117,7 @@ func (e *Edit) Bytes() []byte {
 			out = append(bytes.TrimSuffix(out, []byte("\r")), eol...)
 		}
 		out = append(out, c.text...)
-		if c.line && ended {
+		if c.line && (ended || c.end < len(e.session.text)) {
 			out = append(out, eol...)
 		}
 		pos = c.end

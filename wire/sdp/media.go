@@ -100,7 +100,7 @@ func (s *Session) attributes(m *Media) error {
 			m.Direction = d
 		}
 		m.DTLS = m.DTLS || name == "fingerprint"
-		m.ICE = m.ICE || isICE(name)
+		m.ICE = m.ICE || IsICE(name)
 	}
 	for i, l := range s.lines[m.first:m.last] {
 		if l.kind != 'a' {
@@ -123,7 +123,7 @@ func (s *Session) attributes(m *Media) error {
 			m.Crypto = true
 		case name == "fingerprint":
 			m.DTLS = true
-		case isICE(name):
+		case IsICE(name):
 			m.ICE = true
 		}
 	}
@@ -145,9 +145,9 @@ func (s *Session) rtcp(l line, value string) (*RTCP, error) {
 	return r, nil
 }
 
-// isICE knows the attributes of RFC 8839, and a=alt, with which old soft phones
+// IsICE knows the attributes of RFC 8839, and a=alt, with which old soft phones
 // listed their addresses before there was ICE.
-func isICE(name string) bool {
+func IsICE(name string) bool {
 	switch name {
 	case "candidate", "remote-candidates", "end-of-candidates", "alt":
 		return true
