@@ -123,6 +123,9 @@ func (f *Forwarder) replace(pin string) error {
 		return fmt.Errorf("bpf: looking for devices: %w", err)
 	}
 	for _, d := range files {
+		if !d.IsDir() {
+			continue
+		}
 		device := strings.ReplaceAll(d.Name(), ":", ".")
 		m, err := ebpf.LoadPinnedMap(filepath.Join(pin, d.Name(), shieldMapNext), nil)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -211,6 +214,9 @@ func unchain(pin string) error {
 	}
 	var errs []error
 	for _, d := range files {
+		if !d.IsDir() {
+			continue
+		}
 		m, err := ebpf.LoadPinnedMap(filepath.Join(pin, d.Name(), shieldMapNext), nil)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue

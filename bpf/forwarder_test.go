@@ -47,7 +47,7 @@ type crossing struct {
 	mac map[string][6]byte // of devices
 }
 
-func newCrossing(t *testing.T) *crossing {
+func newCrossing(t testing.TB) *crossing {
 	t.Helper()
 	c := &crossing{namespace: newNamespace(t), mac: map[string][6]byte{}}
 	c.roads(t)
@@ -58,7 +58,7 @@ func newCrossing(t *testing.T) *crossing {
 }
 
 // vlan says that w0.7 were a VLAN of w0: kernels without VLANs are tested on, too.
-func (c *crossing) vlan(t *testing.T) {
+func (c *crossing) vlan(t testing.TB) {
 	t.Helper()
 	c.in(func() {
 		w0, err := net.InterfaceByName("w0")
@@ -81,7 +81,7 @@ func (c *crossing) options() ForwarderOptions {
 }
 
 // forwarder opens one in the namespace.
-func (c *crossing) forwarder(t *testing.T, o ForwarderOptions) (f *Forwarder) {
+func (c *crossing) forwarder(t testing.TB, o ForwarderOptions) (f *Forwarder) {
 	t.Helper()
 	var err error
 	c.in(func() { f, err = OpenForwarder(o) })
@@ -93,7 +93,7 @@ func (c *crossing) forwarder(t *testing.T, o ForwarderOptions) (f *Forwarder) {
 }
 
 // roads makes the devices and tells the kernel about everybody.
-func (c *crossing) roads(t *testing.T) {
+func (c *crossing) roads(t testing.TB) {
 	t.Helper()
 	c.ip(t, "link", "add", "w0", "type", "veth", "peer", "name", "w1")
 	c.ip(t, "link", "set", "w0", "up")
@@ -126,7 +126,7 @@ func (c *crossing) roads(t *testing.T) {
 	})
 }
 
-func (c *crossing) sysctl(t *testing.T, name, value string) {
+func (c *crossing) sysctl(t testing.TB, name, value string) {
 	if err := os.WriteFile("/proc/sys/net/"+name, []byte(value), 0); err != nil {
 		t.Error(err)
 	}
@@ -134,7 +134,7 @@ func (c *crossing) sysctl(t *testing.T, name, value string) {
 
 // passing puts a program that does nothing on a device, so that the other end of the
 // veth may give it packets from XDP.
-func (c *crossing) passing(t *testing.T, device string) {
+func (c *crossing) passing(t testing.TB, device string) {
 	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.XDP, License: "Dual BSD/GPL", Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, pass), asm.Return()}})
 	if err != nil {
 		t.Error(err)
@@ -155,7 +155,7 @@ func (c *crossing) passing(t *testing.T, device string) {
 }
 
 // test runs the program in the namespace.
-func (c *crossing) test(t *testing.T, in []byte, device string) (action uint32, out []byte) {
+func (c *crossing) test(t testing.TB, in []byte, device string) (action uint32, out []byte) {
 	t.Helper()
 	var err error
 	c.in(func() {
@@ -205,7 +205,7 @@ func (c *crossing) leaving(device string, mac [6]byte, via, to netip.AddrPort, p
 }
 
 // reasons is what moved since the last call.
-func (c *crossing) reasons(t *testing.T) func() string {
+func (c *crossing) reasons(t testing.TB) func() string {
 	t.Helper()
 	names, err := ReasonNames()
 	if err != nil {
@@ -231,7 +231,7 @@ func (c *crossing) reasons(t *testing.T) func() string {
 	}
 }
 
-func (c *crossing) put(t *testing.T, w Way) *Track {
+func (c *crossing) put(t testing.TB, w Way) *Track {
 	t.Helper()
 	if err := c.f.Put(w); err != nil {
 		t.Fatal(err)

@@ -32,7 +32,7 @@ type namespace struct {
 }
 
 // newNamespace makes a namespace that goes with the test.
-func newNamespace(t *testing.T) *namespace {
+func newNamespace(t testing.TB) *namespace {
 	t.Helper()
 	privilege(t)
 	n := &namespace{name: fmt.Sprintf("lnbpf%d-%d", os.Getpid(), namespaces.Add(1)), work: make(chan func())}
@@ -58,7 +58,7 @@ func newNamespace(t *testing.T) *namespace {
 	return n
 }
 
-func (n *namespace) veth(t *testing.T) {
+func (n *namespace) veth(t testing.TB) {
 	t.Helper()
 	n.ip(t, "link", "add", "v0", "type", "veth", "peer", "name", "v1")
 	n.ip(t, "addr", "add", "192.0.2.1/24", "dev", "v0")
@@ -67,7 +67,7 @@ func (n *namespace) veth(t *testing.T) {
 	n.ip(t, "link", "set", "lo", "up")
 }
 
-func (n *namespace) ip(t *testing.T, args ...string) {
+func (n *namespace) ip(t testing.TB, args ...string) {
 	t.Helper()
 	run(t, "ip", append([]string{"-n", n.name}, args...)...)
 }
