@@ -92,3 +92,64 @@ func media(sequence uint16) []byte {
 type same struct{}
 
 func (same) Treat(b []byte) []byte { return b }
+
+// The kernel goes on without the process, and the next process goes on counting.
+func TestResume(t *testing.T) {
+	lab := forwardtest.NewLab(t, bpf.Native)
+	a, b := lab.Peer(t, forwardtest.Place{}), lab.Peer(t, forwardtest.Place{Side: 1})
+	leg := forward.Leg{Local: lab.Local(t, 0, false), From: addr(a), Via: lab.Local(t, 1, false), To: addr(b)}
+	send := func(n uint16) {
+		t.Helper()
+		if _, err := a.WriteToUDPAddrPort(media(n), leg.Local); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		got := make([]byte, 2048)
+		if n, _, err := b.ReadFromUDPAddrPort(got); err != nil || string(got[:n]) != string(media(uint16(got[3]))) {
+			t.Fatalf("%x: %v", got[:n], err)
+		}
+	}
+	process := func(f func(*forward.Userspace)) {
+		t.Helper()
+		u, err := forward.NewUserspace(8, nil, forward.WithKernel(lab.Forwarder))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer u.Release()
+		table := lab.Table(t, u)
+		for _, local := range []netip.AddrPort{leg.Local, leg.Via} {
+			if err := table.Open(local); err != nil {
+				t.Fatal(err)
+			}
+		}
+		f(u)
+	}
+	process(func(u *forward.Userspace) {
+		if err := u.Put(leg); err != nil {
+			t.Fatal(err)
+		}
+		send(1)
+	})
+	send(2) // nobody is there
+	process(func(u *forward.Userspace) {
+		send(3)
+		if err := u.Resume(leg); err != nil {
+			t.Fatal(err)
+		}
+		send(4)
+		if c, err := u.Counts(leg.Local); err != nil || c.Packets != 4 || c.Lost != 0 || c.Expected != 4 {
+			t.Errorf("after resuming: %+v %v", c, err)
+		}
+	})
+	process(func(u *forward.Userspace) {
+		if err := u.Put(leg); err != nil {
+			t.Fatal(err)
+		}
+		send(5)
+		if c, err := u.Counts(leg.Local); err != nil || c.Packets != 1 || c.Expected != 1 {
+			t.Errorf("put anew: %+v %v", c, err)
+		}
+	})
+}

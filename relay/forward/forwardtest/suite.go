@@ -47,6 +47,15 @@ func Run(t *testing.T, start Start) {
 		"a destination that refuses does not stop legs": unreachable,
 		"IPv6 to IPv4 and back":                         families,
 		"a packet too long is dropped":                  oversize,
+		"hold and resume":                               hold,
+		"only believed packets are seen":                lastSeen,
+		"strangers neither get in nor hear":             injection,
+		"legs that are each other's peers":              joined,
+		"RTCP may go another way than RTP":              rtcpElsewhere,
+		"a treatment changes and takes packets":         treated,
+		"a stream may be followed to another port":      follows,
+		"round trips are measured by RTCP":              roundTrips,
+		"packets may be empty or long":                  empty,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, newBench(t, start)) })
 	}
