@@ -17,6 +17,8 @@ import (
 type Config struct {
 	ID          string         `yaml:"id"`           // names the relay in logs and in the edge's tokens
 	NG          netip.AddrPort `yaml:"ng"`           // where NG commands are taken (UDP); a private address
+	NGListen    []Listener     `yaml:"ng_listen"`    // where else: tcp://, tls://, http://, https://
+	NGTLS       NGTLS          `yaml:"ng_tls"`       // certificates of tls and https listeners
 	External    Interface      `yaml:"external"`     // towards phones and carriers
 	Internal    Interface      `yaml:"internal"`     // towards core and other relays
 	Interfaces  []Named        `yaml:"interfaces"`   // more networks, or more addresses of one; the first is the default then
@@ -57,6 +59,7 @@ func (c Config) Validate() error {
 	check(validID(c.ID), "id: wants one to 32 letters, digits, dots, hyphens or underscores, a letter or digit first")
 	check(c.NG.IsValid(), "ng: required, an address and a port")
 	check(!c.NG.IsValid() || !c.NG.Addr().IsUnspecified(), "ng: %v is every address; commands must come from a private one only", c.NG)
+	c.validateListeners(check)
 	for _, i := range []struct {
 		key  string
 		face Interface

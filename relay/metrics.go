@@ -12,6 +12,7 @@ type meters struct {
 	relay                              *Relay
 	commands                           *prometheus.CounterVec
 	calls, legs, ended, ports, packets *prometheus.Desc
+	control, conns                     *prometheus.Desc
 }
 
 func newMeters(r *Relay) *meters {
@@ -27,6 +28,8 @@ func newMeters(r *Relay) *meters {
 		legs:    desc("legs", "Ports lent to live calls, RTP and RTCP."),
 		ended:   desc("calls_ended_total", "Calls that ended, by why.", "why"),
 		ports:   desc("port_pairs", "Pairs of media ports by what they do.", "address", "state"),
+		control: desc("control_total", "NG commands and connections by what became of them.", "event"),
+		conns:   desc("control_connections", "Open connections of those who send NG commands."),
 		packets: desc("packets_total", "Packets on media ports by how they ended.", "verdict"),
 	}
 }
@@ -47,7 +50,7 @@ func (m *meters) command(name, result string) {
 // Describe implements prometheus.Collector.
 func (m *meters) Describe(ch chan<- *prometheus.Desc) {
 	m.commands.Describe(ch)
-	for _, d := range []*prometheus.Desc{m.calls, m.legs, m.ended, m.ports, m.packets} {
+	for _, d := range []*prometheus.Desc{m.calls, m.legs, m.ended, m.ports, m.packets, m.control, m.conns} {
 		ch <- d
 	}
 }
@@ -73,6 +76,14 @@ func (m *meters) Collect(ch chan<- prometheus.Metric) {
 		gauge(m.ports, lent, addr.String(), "lent")
 		gauge(m.ports, resting, addr.String(), "resting")
 	}
+	s := m.relay.ng.server.Stats()
+	for event, n := range map[string]uint64{
+		"command": s.Commands, "duplicate": s.Duplicates, "malformed": s.Malformed, "dropped": s.Dropped,
+		"refused connection": s.Refused, "slow connection": s.Slow,
+	} {
+		counter(m.control, n, event)
+	}
+	gauge(m.conns, s.Conns)
 	sums := m.relay.table.Packets()
 	for v := range forward.Verdicts {
 		counter(m.packets, sums[v], v.String())

@@ -24,13 +24,12 @@ import (
 	"github.com/lindero/lindero/relay/call"
 	"github.com/lindero/lindero/relay/forward"
 	"github.com/lindero/lindero/relay/ports"
-	"github.com/lindero/lindero/wire/ng"
 )
 
 // A Relay is one relay.
 type Relay struct {
 	log    *slog.Logger
-	ng     *net.UDPConn
+	ng     *listeners
 	table  *forward.Userspace
 	pools  map[netip.Addr]*ports.Pool // by the address they are of
 	calls  *call.Registry
@@ -52,23 +51,22 @@ type Relay struct {
 
 // Addresses are where a relay listens.
 type Addresses struct {
-	NG    netip.AddrPort
-	Media PortRange // on both interfaces
+	NG     netip.AddrPort
+	Listen []Listener // besides NG, in the order of the configuration
+	Media  PortRange  // on both interfaces
 }
 
 // sweepEvery is how often calls and resting ports are looked at.
 const sweepEvery = time.Second
 
-// New opens the NG socket and registers metrics. cfg must be valid. Run does the
+// New opens the NG sockets and registers metrics. cfg must be valid. Run does the
 // rest; a Relay that is not run should be closed.
 func New(cfg Config, log *slog.Logger, reg prometheus.Registerer, options ...Option) (*Relay, error) {
-	conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(cfg.NG))
-	if err != nil {
-		return nil, fmt.Errorf("relay: ng %v (choose another with the key ng): %w", cfg.NG, err)
+	r := &Relay{log: log.With("relay", cfg.ID), pools: make(map[netip.Addr]*ports.Pool), media: cfg.MediaPorts}
+	var err error
+	if r.ng, err = listen(cfg, r.log, r.handle); err != nil {
+		return nil, err
 	}
-	// The default is a few hundred offers; a burst after a failover is more.
-	_ = conn.SetReadBuffer(4 << 20)
-	r := &Relay{log: log.With("relay", cfg.ID), ng: conn, pools: make(map[netip.Addr]*ports.Pool), media: cfg.MediaPorts}
 	r.legs.lent = make(map[uint16]uint8)
 	for _, o := range options {
 		o(r)
@@ -85,7 +83,7 @@ func New(cfg Config, log *slog.Logger, reg prometheus.Registerer, options ...Opt
 		return r.calls.Learn(local, from)
 	}, table...)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("relay: %w", err), conn.Close(), r.closeKernel())
+		return nil, errors.Join(fmt.Errorf("relay: %w", err), r.ng.close(), r.closeKernel())
 	}
 	setup := call.Config{
 		First: cfg.MediaPorts.Low, Last: cfg.MediaPorts.High,
@@ -115,12 +113,16 @@ func New(cfg Config, log *slog.Logger, reg prometheus.Registerer, options ...Opt
 // Close closes what New opened, of a Relay that is not run.
 func (r *Relay) Close() error {
 	r.table.Release()
-	return errors.Join(r.ng.Close(), r.closeKernel())
+	return errors.Join(r.ng.close(), r.closeKernel())
 }
 
 // Addresses says where the relay listens.
 func (r *Relay) Addresses() Addresses {
-	return Addresses{NG: r.ng.LocalAddr().(*net.UDPAddr).AddrPort(), Media: r.media}
+	a := Addresses{NG: r.ng.udp.LocalAddr().(*net.UDPAddr).AddrPort(), Media: r.media}
+	for _, s := range r.ng.streams {
+		a.Listen = append(a.Listen, s.Listener)
+	}
+	return a
 }
 
 // Ready is nil while the relay takes calls.
@@ -135,12 +137,12 @@ func (r *Relay) Ready() error {
 func (r *Relay) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return r.table.Run(ctx) })
-	group.Go(func() error { return ng.Serve(ctx, r.ng, r.log, r.handle) })
+	group.Go(func() error { return r.ng.run(ctx) })
 	group.Go(func() error { return r.calls.Run(ctx) })
 	group.Go(func() error { r.sweep(ctx); return nil })
 	r.ready.Store(true)
 	defer r.ready.Store(false)
-	r.log.Info("relay serves", "ng", r.Addresses().NG.String(), "forwarding", r.how)
+	r.log.Info("relay serves", "ng", r.Addresses().NG.String(), "besides", r.Addresses().Listen, "forwarding", r.how)
 	err := group.Wait()
 	r.legs.clear(r.media)
 	if err = errors.Join(err, r.closeKernel()); err != nil {

@@ -66,9 +66,12 @@ func (c *Command) each(v any, name string, set func(*Command, string) bool) {
 	}
 }
 
+// maxWords is how many words of one option count.
+const maxWords = 256
+
 // add appends s to list unless it is there.
 func add(list *[]string, s string) {
-	if !slices.Contains(*list, s) {
+	if len(*list) < maxWords && !slices.Contains(*list, s) {
 		*list = append(*list, s)
 	}
 }
