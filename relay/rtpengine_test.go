@@ -25,7 +25,8 @@ func newRTPEngine(t *testing.T) *rig {
 	control := addr(conn)
 	conn.Close()
 	cmd := exec.Command(program, "--config-file=none", "--foreground", "--log-stderr", "--log-level=1", "--table=-1", "--num-threads=1",
-		"--interface=external/127.0.0.2", "--interface=internal/127.0.0.3", "--listen-ng="+control.String(), "--port-min=32000", "--port-max=32100")
+		"--interface=external/127.0.0.2", "--interface=internal/127.0.0.3", "--interface=six/::1",
+		"--interface=dual/127.0.0.4", "--interface=dual/::1", "--interface=pub/127.0.0.5!203.0.113.7", "--delete-delay=0", "--listen-ng="+control.String(), "--port-min=32000", "--port-max=32100")
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
