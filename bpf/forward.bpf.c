@@ -11,23 +11,15 @@
  *	devices  DEVMAP        slot                   device          Forwarder.Refresh
  *	exits    HASH          device                 struct device   Forwarder.Refresh
  *	reasons  PERCPU_ARRAY  0                      struct reasons  here
+ *	moments  PERCPU_ARRAY  0                      struct moment   here
  *	clock    ARRAY         0                      ns              Forwarder.SetClock, in tests
  */
 #include "count.h"
 #include "datagram.h"
 #include "exit.h"
+#include "moment.h"
 #include "rewrite.h"
 #include "way.h"
-
-static __always_inline __u64 nanoseconds(void)
-{
-	if (test_clock) {
-		__u64 *ns = only(&clock);
-
-		return ns ? READ_ONCE(*ns) : 0;
-	}
-	return bpf_ktime_get_ns();
-}
 
 /* checkable tells whether a checksum can be changed by what changes: one that there
  * is, and that is not half of one, which a sender of this machine leaves for its

@@ -86,6 +86,14 @@ type forwardLeg struct {
 	}
 }
 
+type forwardMoment struct {
+	_     structs.HostLayout
+	Ns    uint64
+	Ticks uint64
+	Share uint32
+	Left  uint32
+}
+
 type forwardRange struct {
 	_          structs.HostLayout
 	Layout     uint32
@@ -136,6 +144,7 @@ const (
 	forwardMapDevices   = "devices"
 	forwardMapExits     = "exits"
 	forwardMapLegs      = "legs"
+	forwardMapMoments   = "moments"
 	forwardMapReasons   = "reasons"
 	forwardMapState     = "state"
 	forwardProgForward  = "forward"
@@ -201,6 +210,7 @@ type forwardMapSpecs struct {
 	Devices *ebpf.MapSpec `ebpf:"devices"`
 	Exits   *ebpf.MapSpec `ebpf:"exits"`
 	Legs    *ebpf.MapSpec `ebpf:"legs"`
+	Moments *ebpf.MapSpec `ebpf:"moments"`
 	Reasons *ebpf.MapSpec `ebpf:"reasons"`
 	State   *ebpf.MapSpec `ebpf:"state"`
 }
@@ -242,6 +252,7 @@ type forwardMaps struct {
 	Devices *ebpf.Map `ebpf:"devices"`
 	Exits   *ebpf.Map `ebpf:"exits"`
 	Legs    *ebpf.Map `ebpf:"legs"`
+	Moments *ebpf.Map `ebpf:"moments"`
 	Reasons *ebpf.Map `ebpf:"reasons"`
 	State   *ebpf.Map `ebpf:"state"`
 }
@@ -252,6 +263,7 @@ func (m *forwardMaps) Close() error {
 		m.Devices,
 		m.Exits,
 		m.Legs,
+		m.Moments,
 		m.Reasons,
 		m.State,
 	)

@@ -56,6 +56,14 @@ struct face {
 };
 ASSERT_SIZE(struct face, 20);
 
+/* One processor's last look at the clock, see moment.h. */
+struct moment {
+	__u64 ns;
+	__u64 ticks;
+	__u32 share; /* packets after the one that looked */
+	__u32 left;  /* of those, still to come */
+};
+
 /* What the legs are indexed by, for whoever opens them next. */
 struct range {
 	__u32 layout;
@@ -103,6 +111,13 @@ struct {
 	MAP_TYPE(key, __u32);
 	MAP_TYPE(value, struct reasons);
 } reasons SEC(".maps");
+
+struct {
+	MAP_INT(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	MAP_INT(max_entries, 1);
+	MAP_TYPE(key, __u32);
+	MAP_TYPE(value, struct moment);
+} moments SEC(".maps");
 
 struct {
 	MAP_INT(type, BPF_MAP_TYPE_ARRAY);
