@@ -95,7 +95,7 @@ type link interface {
 // An event is a message that came, or a connection that was made.
 type event struct {
 	message []byte
-	up      bool
+	up      func() // to be called before anything is written by the new connection
 }
 
 type pending struct {
@@ -189,7 +189,8 @@ func (c *Client) Run(ctx context.Context) error {
 			c.start(p, time.Now())
 		case e := <-events:
 			c.heard = time.Now()
-			if e.up {
+			if e.up != nil {
+				e.up()
 				c.repeat(c.heard)
 			} else {
 				c.reply(e.message)

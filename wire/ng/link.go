@@ -117,9 +117,6 @@ func (l *streamLink) speak(ctx context.Context, conn net.Conn, events chan<- eve
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
 	out := make(chan []byte, 2*l.cfg.InFlight)
-	l.mu.Lock()
-	l.conn, l.out = conn, out
-	l.mu.Unlock()
 	over := make(chan struct{})
 	var writer sync.WaitGroup
 	writer.Go(func() { l.pump(conn, out, over) })
@@ -127,11 +124,11 @@ func (l *streamLink) speak(ctx context.Context, conn net.Conn, events chan<- eve
 	defer func() {
 		l.mu.Lock()
 		l.conn = nil
+		close(over)
 		l.mu.Unlock()
 		conn.Close()
-		close(over)
 	}()
-	if !tell(ctx, events, event{up: true}) {
+	if !tell(ctx, events, event{up: func() { l.use(conn, out, over) }}) {
 		return false, ctx.Err()
 	}
 	f := framer{max: maxReply}
@@ -155,6 +152,17 @@ func (l *streamLink) speak(ctx context.Context, conn net.Conn, events chan<- eve
 				return spoke, ctx.Err()
 			}
 		}
+	}
+}
+
+// use has what is written from now on go by conn, unless it is over already.
+func (l *streamLink) use(conn net.Conn, out chan []byte, over <-chan struct{}) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	select {
+	case <-over:
+	default:
+		l.conn, l.out = conn, out
 	}
 }
 
