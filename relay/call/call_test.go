@@ -41,9 +41,9 @@ type lab struct {
 	atOut2, atIn2 netip.AddrPort // their RTCP ports
 }
 
-func newLab(t *testing.T) *lab {
+func newLab(t *testing.T, change ...func(*call.Config)) *lab {
 	b := newTable()
-	r, inner := newRegistry(t, b)
+	r, inner := newRegistry(t, b, change...)
 	return &lab{t: t, Registry: r, table: b, inner: inner}
 }
 

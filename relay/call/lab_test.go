@@ -19,6 +19,20 @@ type table struct {
 	open   map[netip.AddrPort]bool
 	legs   map[netip.AddrPort]forward.Leg
 	counts map[netip.AddrPort]forward.Counts
+	sent   []sent
+}
+
+// A sent is a packet that was not forwarded but made here.
+type sent struct {
+	via, to netip.AddrPort
+	b       string
+}
+
+func (b *table) send(via, to netip.AddrPort, packet []byte) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.sent = append(b.sent, sent{via, to, string(packet)})
+	return nil
 }
 
 func newTable() *table {
@@ -89,20 +103,26 @@ func (b *table) leg(local netip.AddrPort) forward.Leg {
 const latch = 3 * time.Second
 
 // newRegistry makes a registry with two interfaces, the outer one behind a 1:1 NAT.
-func newRegistry(t *testing.T, b *table) (r *call.Registry, inner *ports.Pool) {
+func newRegistry(t *testing.T, b *table, change ...func(*call.Config)) (r *call.Registry, inner *ports.Pool) {
 	t.Helper()
 	// Ranges that do not meet, so that a test can tell the ports apart.
-	face := func(name, bind, advertise string, low uint16) call.Interface {
-		addr := netip.MustParseAddr(bind)
-		return call.Interface{
-			Name: name, Bind: addr, Advertise: netip.MustParseAddr(advertise),
-			Pool: ports.NewPool(addr, low, low+199, 30*time.Second, b),
-		}
-	}
-	in := face("internal", "10.2.0.1", "10.2.0.1", 30200)
-	return call.New(call.Config{
-		Interfaces: []call.Interface{face("external", "10.1.0.1", "198.51.100.1", 30000), in},
+	in := face(b, "internal", "10.2.0.1", "10.2.0.1", 30200)
+	cfg := call.Config{
+		Interfaces: []call.Interface{face(b, "external", "10.1.0.1", "198.51.100.1", 30000), in},
 		First:      30000, Last: 30399,
 		MaxCalls: 10, Idle: time.Minute, Latch: latch, Log: slog.New(slog.DiscardHandler),
-	}, b), in.Pool
+		Send: b.send,
+	}
+	for _, f := range change {
+		f(&cfg)
+	}
+	return call.New(cfg, b), in.Pool
+}
+
+func face(b *table, name, bind, advertise string, low uint16) call.Interface {
+	addr := netip.MustParseAddr(bind)
+	return call.Interface{
+		Name: name, Bind: addr, Advertise: netip.MustParseAddr(advertise),
+		Pool: ports.NewPool(addr, low, low+199, 30*time.Second, b),
+	}
 }

@@ -38,8 +38,14 @@ func (r *Registry) programme(c *Call, f *fork, s *stream) error {
 	for x, h := range s.halves {
 		other := s.halves[1-x]
 		for _, leg := range []forward.Leg{h.rtpLeg(other), h.rtcpLeg(other)} {
-			if leg.Flags&forward.RTCP == 0 {
-				leg.Treat = treatment(c, f.sides[x].rules, h, other)
+			rules := f.sides[x].rules
+			rules.Block = rules.Block || c.dropped
+			switch {
+			case leg.Flags&forward.RTCP != 0:
+			case leg.Flags&forward.Any != 0 && (rules.Block || rules.Silence):
+				leg.To = netip.AddrPort{} // only RTP is treated; fax has nowhere to go
+			default:
+				leg.Treat = treatment(rules, h, other)
 			}
 			if err := r.table.Put(leg); err != nil {
 				return err

@@ -21,8 +21,7 @@ type treated struct {
 }
 
 // treatment is what is done to packets from h to other; nil when nothing is.
-func treatment(c *Call, rules Rules, h, other *half) forward.Treatment {
-	rules.Block = rules.Block || c.dropped
+func treatment(rules Rules, h, other *half) forward.Treatment {
 	if rules == (Rules{}) && h.player == nil {
 		return nil
 	}
