@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/netip"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/lindero/lindero/bpf/livegen"
@@ -92,31 +91,16 @@ func (c *client) call(id string, caller, callee uint16) (inward, outward flow, e
 	return flow{caller, outside, inside, callee}, flow{callee, inside, outside, caller}, nil
 }
 
-// calls sets n up, some at once. Callers have even ports from 4000, callees too.
+// calls sets n up, one after the other: rtpengine 10.5 lends some ports twice when it
+// is asked for several at once. Callers have even ports from 4000, callees too.
 func (c *client) calls(prefix string, n, first int) (inward, outward []flow, err error) {
-	inward, outward = make([]flow, n), make([]flow, n)
-	var next atomic.Int64
-	var all sync.WaitGroup
-	faults := make([]error, 16)
-	for w := range faults {
-		all.Go(func() {
-			for i := int(next.Add(1)) - 1; i < n && faults[w] == nil; i = int(next.Add(1)) - 1 {
-				port := uint16(4000 + 2*(first+i))
-				inward[i], outward[i], faults[w] = c.call(fmt.Sprintf("%s-%d", prefix, first+i), port, port)
-			}
-		})
-	}
-	all.Wait()
-	return inward, outward, errors.Join(faults...)
-}
-
-// hangUp ends n calls.
-func (c *client) hangUp(prefix string, n, first int) error {
-	var faults []error
-	for i := range n {
-		if _, err := c.do(ng.Command{Name: ng.Delete, CallID: fmt.Sprintf("%s-%d", prefix, first+i), FromTag: "a"}); err != nil {
-			faults = append(faults, err)
+	for i := first; i < first+n; i++ {
+		port := uint16(4000 + 2*i)
+		in, out, err := c.call(fmt.Sprintf("%s-%d", prefix, i), port, port)
+		if err != nil {
+			return nil, nil, err
 		}
+		inward, outward = append(inward, in), append(outward, out)
 	}
-	return errors.Join(faults...)
+	return inward, outward, nil
 }
