@@ -17,6 +17,7 @@ struct datagram {
 	__u32 index; /* of the leg */
 	__u32 size;  /* of the payload */
 	__u64 sum;   /* of the addresses, for checksums */
+	__u32 check_be;
 	bool v6;
 	bool tagged; /* has a VLAN tag */
 	bool is_rtp;
@@ -95,6 +96,7 @@ static __always_inline enum reason plain(void *ip, void *end, bool v6, struct da
 	d->index = at * (last_port - first_port + 1) + port;
 	d->size = length - sizeof(*u);
 	d->sum = sum;
+	d->check_be = u->check_be;
 	return ON;
 }
 

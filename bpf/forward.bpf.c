@@ -14,6 +14,7 @@
  *	moments  PERCPU_ARRAY  0                      struct moment   here
  *	clock    ARRAY         0                      ns              Forwarder.SetClock, in tests
  */
+#include "checksum.h"
 #include "count.h"
 #include "datagram.h"
 #include "exit.h"
@@ -22,22 +23,23 @@
 #include "way.h"
 
 /* checkable tells whether a checksum can be changed by what changes: one that there
- * is, and that is not half of one, which a sender of this machine leaves for its
- * device to finish. Of the complete ones, one in 65536 looks like half. */
-static __always_inline enum reason checkable(const struct udp *u, const struct datagram *d, bool needed)
+ * is, and that is all of one. */
+static __always_inline enum reason checkable(struct xdp_md *ctx, void *u, struct datagram *d, bool needed)
 {
-	if (!u->check_be)
+	__u64 pseudo = d->sum + to_be16(17) + to_be16(d->size + sizeof(struct udp));
+
+	if (!d->check_be)
 		return needed ? REASON_NO_CHECKSUM : ON;
-	if (u->check_be == fold(d->sum + to_be16(17) + u->length_be))
-		return REASON_HALF_CHECKSUM;
+	if (unlikely(d->check_be == fold(pseudo)))
+		return finish(ctx, d, u - (void *)(long)ctx->data, pseudo);
 	return ON;
 }
 
 /* decide is all that happens to a packet before it is changed. */
-static __always_inline enum reason decide(void *ctx, __u32 ingress, void *ip, void *end, bool v6, struct datagram *d,
+static __always_inline enum reason decide(struct xdp_md *ctx, __u32 ingress, void *ip, void *end, bool v6, struct datagram *d,
 					  struct trip *t, struct exit *x)
 {
-	struct udp *u = v6 ? ip + sizeof(struct ipv6) : ip + sizeof(struct ipv4);
+	void *u = v6 ? ip + sizeof(struct ipv6) : ip + sizeof(struct ipv4);
 	struct question q = { .ingress = ingress };
 	enum reason r = plain(ip, end, v6, d);
 	bool to_v6;
@@ -48,7 +50,7 @@ static __always_inline enum reason decide(void *ctx, __u32 ingress, void *ip, vo
 	if (r != ON)
 		return r;
 	to_v6 = t->way.flags & WAY_TO_V6;
-	r = checkable(u, d, v6 || to_v6);
+	r = checkable(ctx, u, d, v6 || to_v6);
 	if (r != ON)
 		return r;
 	q.now = nanoseconds();
@@ -84,13 +86,13 @@ static __always_inline int repeat(struct xdp_md *ctx, void *ip, void *end, bool 
 			((struct vlan *)(e + 1))->tag_be = to_be16(x.tag);
 		if (v6) {
 			readdress6(ip, &t.way);
-			report(ip + sizeof(struct ipv6), &t.way, addresses);
+			report(ip + sizeof(struct ipv6), &t.way, addresses, d.check_be);
 		} else {
 			readdress4(ip, &t.way, addresses);
-			report(ip + sizeof(struct ipv4), &t.way, addresses);
+			report(ip + sizeof(struct ipv4), &t.way, addresses, d.check_be);
 		}
 	} else {
-		struct shape s = { .addresses = addresses, .tag = x.tag, .v6 = v6 };
+		struct shape s = { .addresses = addresses, .check_be = d.check_be, .tag = x.tag, .v6 = v6 };
 
 		s.at = sizeof(*e) + (tagged ? sizeof(struct vlan) : 0);
 		s.growth = 20 * (to_v6 - v6) + 4 * ((x.tag != NO_TAG) - tagged);

@@ -18,7 +18,7 @@ enum reason {
 	REASON_NOT_RTP,       /* RTCP, STUN, DTLS, garbage: user space tells them apart */
 	REASON_LAST_HOP,      /* TTL or hop limit is at its end */
 	REASON_NO_CHECKSUM,   /* IPv6 must have one */
-	REASON_HALF_CHECKSUM, /* a local sender left it to its device */
+	REASON_HALF_CHECKSUM, /* a local sender left it to its device, and it is not for us to finish */
 	REASON_NOT_JOINED,    /* goes to another leg of ours that is not repeated here */
 	REASON_FAMILY,        /* IPv4 to IPv6 or back cannot be done here */
 	REASON_FORWARDING_OFF, /* net.ipv4.ip_forward or net.ipv6.conf.*.forwarding */

@@ -19,6 +19,8 @@ func TestForwardedBytes(t *testing.T) {
 		way    Way
 		device string // with a tag when it is w0.7
 		mac    [6]byte
+		in     string // the device that it comes by; "": loopback
+		action uint32 // 0: to another device
 		change func(in, out *frame.Frame)
 		edit   func(in, out []byte)
 	}{
@@ -27,7 +29,18 @@ func TestForwardedBytes(t *testing.T) {
 		"IPv4 to IPv6":      {way: Way{Local: four, From: phone4, Via: at(ours6, 30002), To: far6}},
 		"IPv6 to IPv4":      {way: Way{Local: six, From: phone6, Via: at(ours4, 30002), To: far4}, edit: func(_, out []byte) { dontFragment(out) }},
 		"back where it was": {way: Way{Local: four, From: phone4, Via: at(ours4, 30002), To: netip.AddrPortFrom(phone4.Addr(), 9)}, device: "v0", mac: phoneMAC},
-		"into a VLAN":       {way: Way{Local: four, From: phone4, Via: at(ours4, 30002), To: tagged}, device: "w0.7"},
+		"back by the same device": {way: Way{Local: six, From: phone6, Via: at(ours6, 30002), To: netip.AddrPortFrom(phone6.Addr(), 9)},
+			device: "v0", mac: phoneMAC, in: "v0", action: back},
+		"half a checksum": {way: Way{Local: four, From: phone4, Via: at(ours4, 30002), To: far4}, in: "v0",
+			edit: func(in, _ []byte) { halfSum(in) }},
+		"half a checksum, odd length": {way: Way{Local: four, From: phone4, Via: at(ours4, 30002), To: far4}, in: "v0",
+			change: func(in, out *frame.Frame) { in.Payload = in.Payload[:99]; out.Payload = in.Payload },
+			edit:   func(in, _ []byte) { halfSum(in) }},
+		"half a checksum to IPv6": {way: Way{Local: four, From: phone4, Via: at(ours6, 30002), To: far6}, in: "v0",
+			edit: func(in, _ []byte) { halfSum(in) }},
+		"what only looks like half": {way: Way{Local: four, From: phone4, Via: at(ours4, 30002), To: far4},
+			change: func(in, out *frame.Frame) { in.Payload = likeHalf(); out.Payload = in.Payload }},
+		"into a VLAN": {way: Way{Local: four, From: phone4, Via: at(ours4, 30002), To: tagged}, device: "w0.7"},
 		"out of a VLAN": {way: Way{Local: four, From: phone4, Via: at(ours4, 30002), To: far4},
 			change: func(in, _ *frame.Frame) { in.Tags = []frame.Tag{{ID: 5}} }},
 		"IPv6 out of a VLAN": {way: Way{Local: six, From: phone6, Via: at(ours6, 30002), To: far6},
@@ -56,6 +69,9 @@ func TestForwardedBytes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			k := c.put(t, x.way)
 			before := *k
+			if x.action == 0 {
+				x.action = redirect
+			}
 			if x.device == "" {
 				x.device = "w0"
 			}
@@ -75,8 +91,8 @@ func TestForwardedBytes(t *testing.T) {
 			}
 			moved := c.reasons(t)
 			for range 2 { // by routes, and by what is remembered of them
-				action, got := c.test(t, send, "")
-				if action != redirect {
+				action, got := c.test(t, send, x.in)
+				if action != x.action {
 					t.Fatalf("action %d, %s", action, moved())
 				}
 				if !bytes.Equal(got, want) {
@@ -219,6 +235,20 @@ func halfSum(b []byte) {
 		s += uint32(binary.BigEndian.Uint16(b[i:]))
 	}
 	binary.BigEndian.PutUint16(b[40:], uint16(s&0xffff+s>>16))
+}
+
+// likeHalf is RTP whose checksum, from the phone to our first port, happens to be the
+// sum of the pseudo header.
+func likeHalf() []byte {
+	b := rtp(1)
+	half := edit(between(phone4, at(ours4, 30000), b), halfSum)
+	for i := range 1 << 16 {
+		binary.BigEndian.PutUint16(b[20:], uint16(i))
+		if f := between(phone4, at(ours4, 30000), b).Bytes(); f[40] == half[40] && f[41] == half[41] {
+			break
+		}
+	}
+	return b
 }
 
 // A frame that ends too early anywhere goes up, and the legs hear nothing of it.

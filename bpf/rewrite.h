@@ -14,15 +14,15 @@ static __always_inline __u32 change(const struct datagram *d, const struct way *
 	return fold(sum4(w->via_be) + sum4(w->to_be) + (__u16)~fold(d->sum));
 }
 
-/* report writes ports and checksum. */
-static __always_inline void report(struct udp *u, const struct way *w, __u32 addresses)
+/* report writes ports and checksum; was is the checksum that the datagram had. */
+static __always_inline void report(struct udp *u, const struct way *w, __u32 addresses, __be16 was)
 {
 	__be32 *ports = (__be32 *)&u->source_be;
 	__u32 now = w->via_port_be | (__u32)w->to_port_be << 16;
 	__u16 check;
 
-	if (u->check_be) {
-		check = ~fold((__u64)(__u16)~u->check_be + addresses + now + (__u32)~*ports);
+	if (was) {
+		check = ~fold((__u64)(__u16)~was + addresses + now + (__u32)~*ports);
 		u->check_be = check ? check : 0xffff;
 	}
 	*ports = now;
@@ -78,6 +78,7 @@ struct shape {
 	__s32 growth; /* bytes that the frame gets longer at its beginning */
 	__u32 at;     /* where the IP header begins now */
 	__u32 addresses;
+	__be16 check_be;
 	__u16 tag;
 	__u8 to[6];
 	__u8 from[6];
@@ -102,7 +103,7 @@ static __always_inline bool build(struct xdp_md *ctx, const struct way *w, const
 			h->six = *six;
 		else
 			six_to_four(six, u->length_be, &h->four);
-		report(u, w, s->addresses);
+		report(u, w, s->addresses, s->check_be);
 	} else {
 		struct udp *u = (void *)(four + 1);
 
@@ -112,7 +113,7 @@ static __always_inline bool build(struct xdp_md *ctx, const struct way *w, const
 			four_to_six(four, u->length_be, &h->six);
 		else
 			h->four = *four;
-		report(u, w, s->addresses);
+		report(u, w, s->addresses, s->check_be);
 	}
 	if (to_v6) {
 		readdress6(&h->six, w);

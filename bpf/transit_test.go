@@ -41,6 +41,9 @@ func newTransit(t testing.TB) *transit {
 	}
 	x := &transit{pin: filepath.Join(t.TempDir(), "bpf")}
 	x.in, x.out = wire(t), wire(t)
+	ok(t, x.in.InFar(func() error { // which says things unasked
+		return os.WriteFile("/proc/sys/net/ipv6/conf/default/disable_ipv6", []byte("1"), 0)
+	}))
 	ok(t, x.out.Join(x.in))
 	ok(t, os.Mkdir(x.pin, 0o700))
 	if err := unix.Mount("bpf", x.pin, "bpf", 0, ""); err != nil {
@@ -182,7 +185,9 @@ func BenchmarkTransit(b *testing.B) {
 		for i := range uint16(streams) {
 			ok(b, f.Put(x.way(i)))
 		}
-		defer func() { ok(b, errors.Join(s.Close(), f.Close(), bpf.Unforward(x.pin), bpf.Detach(livegen.FarDevice, x.pin))) }()
+		defer func() {
+			ok(b, errors.Join(s.Close(), f.Close(), bpf.Unforward(x.pin), bpf.Detach(livegen.FarDevice, x.pin)))
+		}()
 		return x.rate(b, p)
 	}
 	for b.Loop() {
@@ -207,4 +212,3 @@ func (x *transit) rate(b *testing.B, p livegen.Plan) float64 {
 	}
 	return best
 }
-
