@@ -173,7 +173,7 @@ func (f *upFile) derive() {
 	f.Edge.Name = "edge"
 	f.Edge.SIP, f.Edge.SIPS, f.Edge.Advertise, f.Edge.Inside = up.SIP, up.SIPS, up.Advertise, up.Inside
 	f.Edge.Core = []netip.AddrPort{up.Core}
-	f.Edge.Relays = []edge.Relay{{ID: "relay", NG: up.NG}}
+	f.Edge.Relays = []edge.Relay{{ID: "relay", NG: edge.UDP(up.NG)}}
 	f.Edge.KeyFile = in("edge.key")
 	f.Edge.TLS.Cert, f.Edge.TLS.Key = in("tls.crt"), in("tls.key")
 

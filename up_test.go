@@ -33,7 +33,7 @@ func TestUpIsGoodWithoutAnySetting(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if f.Edge.SIP.String() != "127.0.0.1:5060" || f.Edge.Core[0] != f.Core.SIP || f.Edge.Relays[0].NG != f.Relay.NG {
+	if f.Edge.SIP.String() != "127.0.0.1:5060" || f.Edge.Core[0] != f.Core.SIP || f.Edge.Relays[0].NG.AddrPort != f.Relay.NG {
 		t.Errorf("the roles do not find each other: %+v", f)
 	}
 	if f.Core.Database != "sqlite:data/lindero.db" {

@@ -24,10 +24,10 @@ type relay struct {
 	client *ng.Client
 }
 
-func newRelays(cfg []Relay, log *slog.Logger) (*relays, error) {
+func newRelays(cfg Config, log *slog.Logger) (*relays, error) {
 	rs := &relays{}
-	for _, c := range cfg {
-		client, err := ng.NewClient(c.NG, ng.ClientConfig{Log: log})
+	for _, c := range cfg.Relays {
+		client, err := control(c, cfg.RelayTLS, log)
 		if err != nil {
 			return nil, fmt.Errorf("edge: relay %s: %w", c.ID, err)
 		}

@@ -93,7 +93,7 @@ func TestLaterOffersStayAtTheRelay(t *testing.T) {
 	l := setup(t, func(l *lab, c *edge.Config) {
 		other = newRelay(l)
 		c.Relays = append([]edge.Relay{{ID: "dead", NG: mute(l).NG}}, c.Relays...)
-		c.Relays = append(c.Relays, edge.Relay{ID: "r3", NG: other.addr})
+		c.Relays = append(c.Relays, edge.Relay{ID: "r3", NG: edge.UDP(other.addr)})
 	})
 	a := l.udp("phone A", "127.0.0.1")
 	for known := false; !known; { // that the first relay is dead

@@ -47,7 +47,7 @@ func mute(l *lab) edge.Relay {
 		l.Fatal(err)
 	}
 	l.Cleanup(func() { conn.Close() })
-	return edge.Relay{ID: "mute", NG: conn.LocalAddr().(*net.UDPAddr).AddrPort()}
+	return edge.Relay{ID: "mute", NG: edge.UDP(conn.LocalAddr().(*net.UDPAddr).AddrPort())}
 }
 
 func TestCancelWhileRinging(t *testing.T) {

@@ -18,6 +18,7 @@ type Config struct {
 	Inside    netip.AddrPort   `yaml:"inside"`    // TCP for core, a private address
 	Core      []netip.AddrPort `yaml:"core"`      // cores, the preferred first
 	Relays    []Relay          `yaml:"relays"`    // relays, the preferred first
+	RelayTLS  RelayTLS         `yaml:"relay_tls"` // for relays at tls://
 	KeyFile   string           `yaml:"key_file"`  // keys of tokens; made when absent
 	TLS       Files            `yaml:"tls"`
 	KeepAlive KeepAlive        `yaml:"keepalive"`
@@ -30,8 +31,9 @@ type Config struct {
 
 // A Relay is a relay and where it takes NG commands.
 type Relay struct {
-	ID string         `yaml:"id"`
-	NG netip.AddrPort `yaml:"ng"`
+	ID   string  `yaml:"id"`
+	NG   Control `yaml:"ng"`
+	Name string  `yaml:"name"` // in its certificate, with tls; absent: its address
 }
 
 // Files is a certificate chain and its key, in PEM.
@@ -69,7 +71,7 @@ func DefaultConfig() Config {
 		SIP:             netip.MustParseAddrPort("127.0.0.1:5060"),
 		Inside:          netip.MustParseAddrPort("127.0.0.1:5065"),
 		Core:            []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:5070")},
-		Relays:          []Relay{{ID: "relay", NG: netip.MustParseAddrPort("127.0.0.1:2223")}},
+		Relays:          []Relay{{ID: "relay", NG: UDP(netip.MustParseAddrPort("127.0.0.1:2223"))}},
 		KeepAlive:       KeepAlive{UDP: Duration(25 * time.Second), Stream: Duration(120 * time.Second)},
 		MaxTransactions: 200_000,
 		Timing:          transaction.DefaultTiming(),
@@ -104,14 +106,7 @@ func (c Config) Validate() error {
 	for i, a := range c.Core {
 		check(usable(a), "core[%d]: wants an address and a port", i)
 	}
-	check(len(c.Relays) > 0, "relays: at least one")
-	seen := map[string]bool{}
-	for i, r := range c.Relays {
-		check(r.ID != "" && len(r.ID) <= maxRelayID, "relays[%d].id: wants one to %d characters", i, maxRelayID)
-		check(!seen[r.ID], "relays[%d].id: %q is another's", i, r.ID)
-		seen[r.ID] = true
-		check(usable(r.NG), "relays[%d].ng: wants an address and a port", i)
-	}
+	c.validateRelays(check)
 	check(c.KeyFile != "", "key_file: required")
 	if !c.KeepAlive.Off {
 		check(time.Duration(c.KeepAlive.UDP) >= time.Second, "keepalive.udp: at least 1s")

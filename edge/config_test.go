@@ -33,7 +33,7 @@ func TestValidateReportsEverything(t *testing.T) {
 		"nothing at all": {edge.Config{}, "name sip inside core relays key_file keepalive.udp keepalive.stream max_transactions"},
 		"bound to everything, TLS without files, the same relay twice": {edge.Config{
 			Name: "two words", SIP: any4, SIPS: any4, Inside: any4, Core: []netip.AddrPort{any4},
-			Relays:  []edge.Relay{{ID: "r", NG: any4}, {ID: "r"}, {ID: strings.Repeat("r", 99), NG: netip.MustParseAddrPort("192.0.2.1:2223")}},
+			Relays:  []edge.Relay{{ID: "r", NG: edge.UDP(any4)}, {ID: "r"}, {ID: strings.Repeat("r", 99), NG: edge.UDP(netip.MustParseAddrPort("192.0.2.1:2223"))}},
 			KeyFile: "k", KeepAlive: edge.KeepAlive{Off: true}, MaxTransactions: -1,
 		}, "name advertise advertise inside tls.cert tls.key core[0] relays[0].ng relays[1].id relays[1].ng relays[2].id max_transactions"},
 		"a name that core would not take for a node's": {func() edge.Config {

@@ -101,7 +101,7 @@ func New(cfg Config, log *slog.Logger, reg prometheus.Registerer, options ...Opt
 		return nil, err
 	}
 	e.cores = newCores(e.inside, cfg.Core, log)
-	if e.relays, err = newRelays(cfg.Relays, log); err != nil {
+	if e.relays, err = newRelays(cfg, log); err != nil {
 		return nil, err
 	}
 	e.inner = newNeedles(e)

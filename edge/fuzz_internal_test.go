@@ -70,7 +70,7 @@ func FuzzReceive(f *testing.F) {
 	cfg := DefaultConfig()
 	cfg.SIP, cfg.Inside = netip.MustParseAddrPort("127.0.0.1:0"), netip.MustParseAddrPort("127.0.0.3:0")
 	cfg.Core = []netip.AddrPort{netip.MustParseAddrPort("127.0.0.2:9")}
-	cfg.Relays = []Relay{{ID: "r", NG: netip.MustParseAddrPort("127.0.0.4:9")}}
+	cfg.Relays = []Relay{{ID: "r", NG: UDP(netip.MustParseAddrPort("127.0.0.4:9"))}}
 	cfg.KeyFile = filepath.Join(f.TempDir(), "edge.key")
 	cfg.MaxTransactions = 1000
 	critic := &critic{}

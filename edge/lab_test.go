@@ -49,7 +49,7 @@ func setup(t testing.TB, change func(*lab, *edge.Config)) *lab {
 	cfg.SIP = netip.MustParseAddrPort("127.0.0.1:0")
 	cfg.Inside = netip.MustParseAddrPort("127.0.0.3:0")
 	cfg.Core = []netip.AddrPort{l.core.addr}
-	cfg.Relays = []edge.Relay{{ID: "r1", NG: l.relay.addr}}
+	cfg.Relays = []edge.Relay{{ID: "r1", NG: edge.UDP(l.relay.addr)}}
 	cfg.KeyFile = filepath.Join(t.TempDir(), "edge.key")
 	if change != nil {
 		change(l, &cfg)
