@@ -62,23 +62,12 @@ func play(t *testing.T, text string) string {
 		m := call.Message{CallID: "c", SDP: []byte(body + "\n"), Replace: call.Replace{Origin: true}}
 		run := r.Offer
 		for i, word := range strings.Fields(head) {
-			key, value, _ := strings.Cut(word, "=")
 			switch {
 			case i == 0 && word == "answer":
 				run = r.Answer
 			case i == 0 && word == "offer":
-			case key == "from":
-				m.FromTag = value
-			case key == "to":
-				m.ToTag = value
-			case key == "side" && value == "outside":
-				m.Direction = [2]string{"external", "internal"}
-			case key == "side" && value == "inside":
-				m.Direction = [2]string{"internal", "external"}
-			case key == "received":
-				m.ReceivedFrom = netip.MustParseAddr(value)
 			default:
-				t.Fatalf("%q in %q", word, head)
+				set(t, &m, word)
 			}
 		}
 		sdp, err := run(m)
@@ -89,6 +78,38 @@ func play(t *testing.T, text string) string {
 		fmt.Fprintf(&out, "\n--- out\n%s", strings.TrimSuffix(symbols(string(sdp), names), "\n"))
 	}
 	return out.String() + "\n"
+}
+
+// set takes a word of a command's head.
+func set(t *testing.T, m *call.Message, word string) {
+	t.Helper()
+	key, value, _ := strings.Cut(word, "=")
+	switch key {
+	case "from":
+		m.FromTag = value
+	case "to":
+		m.ToTag = value
+	case "side":
+		if m.Direction = [2]string{"external", "internal"}; value == "inside" {
+			m.Direction = [2]string{"internal", "external"}
+		}
+	case "received":
+		m.ReceivedFrom = netip.MustParseAddr(value)
+	case "transport":
+		m.Transport = value
+	case "mux":
+		m.Mux = call.Mux{
+			Offer: value == "offer", Require: value == "require", Demux: value == "demux", Accept: value == "accept", Reject: value == "reject",
+		}
+	case "rtcp":
+		m.RTCP = map[string]call.RTCPAttribute{"full": call.RTCPFull, "none": call.RTCPNone}[value]
+	case "replace":
+		m.Replace = call.Replace{
+			Origin: value == "origin", User: value == "same", Name: value == "same", Version: value == "same", Zero: value == "zero",
+		}
+	default:
+		t.Fatalf("%q is no word of a command", word)
+	}
 }
 
 var ourPort = regexp.MustCompile(`\b30\d\d\d\b`)
