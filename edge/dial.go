@@ -33,7 +33,7 @@ func (c *Control) UnmarshalText(b []byte) (err error) {
 	case scheme == "udp":
 		scheme = ""
 	case scheme != "tcp" && scheme != "tls":
-		return fmt.Errorf("%q: wants ADDR:PORT, tcp://ADDR:PORT or tls://ADDR:PORT", b)
+		return errors.New("wants ADDR:PORT, tcp://ADDR:PORT or tls://ADDR:PORT")
 	}
 	c.Scheme = scheme
 	c.AddrPort, err = netip.ParseAddrPort(addr)

@@ -34,13 +34,11 @@ func (l *Listener) UnmarshalText(b []byte) (err error) {
 	switch scheme {
 	case "tcp", "tls", "http", "https":
 	default:
-		return fmt.Errorf("%q: wants tcp://, tls://, http:// or https://, an address and a port", b)
+		return errors.New("wants tcp://, tls://, http:// or https://, an address and a port")
 	}
 	l.Scheme = scheme
-	if l.Address, err = netip.ParseAddrPort(addr); err != nil {
-		return fmt.Errorf("%q: %w", b, err)
-	}
-	return nil
+	l.Address, err = netip.ParseAddrPort(addr)
+	return err
 }
 
 // MarshalText writes what UnmarshalText reads.
