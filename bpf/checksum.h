@@ -10,32 +10,39 @@
 
 #define FINISHED_MAX 2048 /* bytes; media keeps below an MTU */
 
-/* total sums a datagram up, from at on, of the pseudo header what is in sum, and
- * returns the checksum that it should have. It is a function of its own, so that the
- * verifier walks its loops once. */
-static __attribute__((noinline)) __u32 total(struct xdp_md *ctx, __u32 at, __u32 length, __u64 sum)
+/* total sums a datagram up, from byte at of the frame on, of the pseudo header what is
+ * in sum, and returns the checksum that it should have. It is a function of its own, so
+ * that the verifier walks its loops once; and masks at, so that it takes one round for
+ * the other. */
+__attribute__((noinline)) __u32 total(struct xdp_md *ctx, __u32 at, __u32 length, __u64 sum)
 {
-	void *p = (void *)(long)ctx->data + (at & 127), *end = (void *)(long)ctx->data_end;
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	__u32 check;
 
 	for (int i = 0; i < FINISHED_MAX / 32 && length >= 32; i++) {
-		__be32 *w = p;
+		__be32 *w = data + (at & PAYLOAD_MAX);
 
-		if (p + 32 > end)
+		if ((void *)(w + 8) > end)
 			break;
 		sum += sum4(w) + sum4(w + 4);
-		p += 32;
+		at += 32;
 		length -= 32;
 	}
 	for (int i = 0; i < 16 && length >= 2; i++) {
-		if (p + 2 > end)
+		__be16 *h = data + (at & PAYLOAD_MAX);
+
+		if ((void *)(h + 1) > end)
 			break;
-		sum += *(__be16 *)p;
-		p += 2;
+		sum += *h;
+		at += 2;
 		length -= 2;
 	}
-	if (length && p + 1 <= end)
-		sum += *(__u8 *)p;
+	if (length == 1) {
+		__u8 *last = data + (at & PAYLOAD_MAX);
+
+		if ((void *)(last + 1) <= end)
+			sum += *last;
+	}
 	check = (__u16)~fold(sum);
 	return check ? check : 0xffff;
 }

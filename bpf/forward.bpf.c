@@ -115,19 +115,20 @@ int forward(struct xdp_md *ctx)
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	struct ethernet *e = data;
 	struct vlan *tag = (void *)(e + 1);
+	void *ip = tag;
+	__be16 type;
 
 	if ((void *)(tag + 1) > end)
 		return stop(REASON_NOT_MEDIA);
-	if (e->type_be == to_be16(TYPE_IPV4))
-		return repeat(ctx, e + 1, end, false, false);
-	if (e->type_be == to_be16(TYPE_IPV6))
-		return repeat(ctx, e + 1, end, false, true);
-	if (e->type_be != to_be16(TYPE_VLAN))
-		return stop(REASON_NOT_MEDIA);
-	if (tag->type_be == to_be16(TYPE_IPV4))
-		return repeat(ctx, tag + 1, end, true, false);
-	if (tag->type_be == to_be16(TYPE_IPV6))
-		return repeat(ctx, tag + 1, end, true, true);
+	type = e->type_be;
+	if (type == to_be16(TYPE_VLAN)) {
+		type = tag->type_be;
+		ip = tag + 1;
+	}
+	if (type == to_be16(TYPE_IPV4))
+		return repeat(ctx, ip, end, ip != tag, false);
+	if (type == to_be16(TYPE_IPV6))
+		return repeat(ctx, ip, end, ip != tag, true);
 	return stop(REASON_NOT_MEDIA);
 }
 
