@@ -55,13 +55,11 @@ func (m moment) second(t time.Time) uint32 {
 }
 
 // effective is what the filter should know of a source; nothing if it is unknown.
-// A ban on evidence that may be forged takes nothing from a source that had
-// answered a challenge before.
 func (l *ledger) effective(k judge.Key, now moment) (judge.Source, bool) {
 	s := l.standings[k]
 	class, until := s.class(now.wall)
 	if b, ok := l.bans.of(k, now.wall); ok {
-		if b.Proven || class == policy.Unknown || s.since.After(b.Since) {
+		if b.Holds(class, s.since, false) { // the filter knows connections by itself
 			return judge.Source{Class: policy.Ban, Proven: b.Proven, Until: now.second(b.Until)}, true
 		}
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/lindero/lindero/core/tenancy"
 	"github.com/lindero/lindero/shield/policy"
 	"github.com/lindero/lindero/shield/protocol"
 )
@@ -124,9 +125,31 @@ func (a *API) explain(ctx context.Context, in *explainInput) (*explainOutput, er
 	a.asks.of(q, asked)
 	all := gather(ctx, q.answers, len(asked))
 	if len(all) == 0 {
-		all = []protocol.Explanation{a.bench().explain(addr, service)}
+		earned, err := a.earned(ctx, addr)
+		if err != nil {
+			return nil, a.failed(ctx, "registration", err)
+		}
+		all = []protocol.Explanation{a.bench().explain(addr, service, earned)}
 	}
 	return &explainOutput{all}, nil
+}
+
+// earned is the class that a source has, as far as core knows: from its registrations,
+// and from what nodes saw of it.
+func (a *API) earned(ctx context.Context, addr netip.Addr) (policy.Class, error) {
+	class := policy.Unknown
+	a.sources.each(time.Now(), func(key sourceKey, is *source) {
+		if key.addr == sourceOf(addr) {
+			class = max(class, is.earned())
+		}
+	})
+	err := a.store.Platform().Registrations(ctx, func(r tenancy.Registration) error {
+		if at, ok := addressOf(r.Source); ok && sourceOf(at) == sourceOf(addr) {
+			class = policy.Registered
+		}
+		return nil
+	})
+	return class, err
 }
 
 // gather waits for n answers, as long as nodes have.

@@ -44,6 +44,23 @@ type Ban struct {
 	Proven bool         `json:"proven"` // the evidence came over a connection; else only datagrams are dropped
 }
 
+// Holds tells whether the ban counts against a packet of a source that earned a class
+// and had it without a break since then; tcp says that the packet is of a connection.
+// What could be forged takes nothing from trust that was earned before, nor from a
+// connection, which nobody forges.
+func (b Ban) Holds(earned policy.Class, since time.Time, tcp bool) bool {
+	return b.Proven || !tcp && (earned == policy.Unknown || since.After(b.Since))
+}
+
+// Spared says as something that would change the verdict why a ban that does not
+// hold is none.
+func (b Ban) Spared(earned policy.Class) string {
+	if earned == policy.Unknown {
+		return "its datagrams are dropped: it is banned on evidence that could be forged"
+	}
+	return "the end of its trust: the ban is on evidence that could be forged, which counts for nothing against a " + earned.String() + " source"
+}
+
 // A Question asks the node to explain; the answer comes in a Report.
 type Question struct {
 	ID      string     `json:"id"`
