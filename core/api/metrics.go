@@ -58,6 +58,12 @@ func newMetrics(reg prometheus.Registerer, a *API) (*metrics, error) {
 		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "lindero_core_sources_forgotten_total",
 			Help: "Rare sources forgotten for want of room."}, func() float64 { _, n := a.sources.count(); return float64(n) }),
 		gauge("lindero_core_policy_version", "The version of the policy in force.", func() float64 { n, _ := a.board.look(); return float64(n.policy.Number) }),
+		gauge("lindero_core_policy_unusable", "1 while the policy that was put last cannot be used, so that an older one is in force.", func() float64 {
+			if n, _ := a.board.look(); n.fault != "" {
+				return 1
+			}
+			return 0
+		}),
 		gauge("lindero_core_bans", "Bans in force.", func() float64 {
 			count := 0
 			n, _ := a.board.look()

@@ -138,7 +138,7 @@ func (n *notice) orders(w protocol.Watch, questions []protocol.Question) []byte 
 		fmt.Fprintf(&b, "%q:", name)
 		b.Write(value)
 	}
-	if w.PolicyVersion != n.policy.Number || !w.Made.IsZero() && !w.Made.Equal(n.policy.Made) {
+	if n.newPolicy(w) {
 		part("policy", n.policyJSON)
 	}
 	if revision := n.bansRevision(); w.BansRevision != revision {
@@ -157,6 +157,15 @@ func (n *notice) orders(w protocol.Watch, questions []protocol.Question) []byte 
 	}
 	b.WriteByte('}')
 	return b.Bytes()
+}
+
+// newPolicy tells whether a node wants the policy: it has another, or one of another
+// history. A node that has the version in force which core cannot use keeps it.
+func (n *notice) newPolicy(w protocol.Watch) bool {
+	if n.fault != "" && w.PolicyVersion == n.revisions.Policy {
+		return false
+	}
+	return w.PolicyVersion != n.policy.Number || !w.Made.IsZero() && !w.Made.Equal(n.policy.Made)
 }
 
 // bansRevision is never empty, since a node says that when it has none.
