@@ -115,14 +115,15 @@ func (l *ledger) offended(e event, rules policy.Bans, now time.Time) {
 		return // one datagram with its address would silence who answered a challenge
 	}
 	registered := class == policy.Registered
-	reason, guilty := l.docket.strike(strikeKey{k, e.offence, e.proven}, registered, rules, now)
+	file := l.docket.of(e.proven)
+	reason, guilty := file.strike(strikeKey{k, e.offence}, registered, rules, now)
 	if !guilty {
 		return
 	}
 	if e.detail != "" {
 		reason += ": " + printable(e.detail)
 	}
-	long := l.docket.sentence(repeatKey{k, registered}, time.Duration(rules.Duration), now)
+	long := file.sentence(repeatKey{k, registered}, time.Duration(rules.Duration), now)
 	b := protocol.Ban{Prefix: prefixOf(k), Reason: reason, Since: now, Until: now.Add(long), By: l.node, Proven: e.proven}
 	l.add(k, ban{Ban: b, origin: untold}, now)
 	l.made++
