@@ -57,11 +57,8 @@ func printStatus(out io.Writer, s shield.Status) error {
 	if len(s.Devices) > 0 {
 		line("devices", "%s", strings.Join(s.Devices, ", "))
 	}
-	number := fmt.Sprintf("version %d", s.PolicyVersion)
-	if s.PolicyVersion == 0 {
-		number = "version 0, the built-in one"
-	}
-	if s.PolicyNote != "" {
+	number := policy.Named(s.PolicyVersion)
+	if s.PolicyNote != "" && s.PolicyVersion != 0 {
 		number += ": " + oneLine(s.PolicyNote)
 	}
 	line("policy", "%s", number)
@@ -161,7 +158,7 @@ func printExplanation(out io.Writer, e protocol.Explanation) error {
 	if e.BanEnds != nil {
 		line("ban", "%s, until %s: %s", left(*e.BanEnds), moment(*e.BanEnds), oneLine(e.BanReason))
 	}
-	line("policy", "version %d", e.PolicyVersion)
+	line("policy", "%s", policy.Named(e.PolicyVersion))
 	line("table", "%s", cmp.Or(e.TableVersion, "none: countries are off"))
 	line("judged by", "%s%s", cmp.Or(modes[e.Mode], e.Mode), cmp.Or(prefixedWord(" on ", e.Node), ""))
 	for i, change := range e.Change {

@@ -44,7 +44,7 @@ func (g *Guard) Explain(a netip.Addr, service policy.Service) protocol.Explanati
 	}
 	switch {
 	case banned && facts.Verdict == policy.Banned:
-		e.Rule = fmt.Sprintf("banned by %s until %s: %s", ban.By, ban.Until.UTC().Format(time.RFC3339), ban.Reason)
+		e.Rule = fmt.Sprintf("banned by %s until %s: %s", ban.By, policy.When(ban.Until), ban.Reason)
 	case banned && !ban.Proven && facts.List.Action() == policy.ListNone && (packet.TCP || facts.Class != policy.Unknown):
 		e.Change = append(e.Change, ban.Spared(facts.Class))
 	}

@@ -47,10 +47,6 @@ func unusable(last uint64, now policy.Version, fault error) string {
 	if fault == nil {
 		return ""
 	}
-	instead := fmt.Sprintf("version %d", now.Number)
-	if now.Number == 0 {
-		instead = "the built-in policy"
-	}
 	return fmt.Sprintf("version %d cannot be used, so %s is in force (%s); put a policy, roll back to a version, or run the lindero that wrote it",
-		last, instead, oneLine(fault.Error()))
+		last, policy.Named(now.Number), oneLine(fault.Error()))
 }

@@ -96,7 +96,7 @@ func (b *bench) change(r ruling, s policy.Service) []string {
 	case policy.Denied:
 		return []string{"take " + b.policy.Rule(r.list).Prefix.Prefix.String() + " out of deny, or add a longer prefix to allow"}
 	case policy.Banned:
-		return []string{"wait until " + r.ban.Until.UTC().Format(time.RFC3339), "lift the ban of " + r.ban.Prefix.String(), "add the source to allow"}
+		return []string{"wait until " + policy.When(r.ban.Until), "lift the ban of " + r.ban.Prefix.String(), "add the source to allow"}
 	case policy.CountryDenied:
 		return []string{b.policy.CountryChange(s, r.country), "add the source to allow"}
 	}

@@ -102,7 +102,7 @@ func at(v tenancy.PolicyVersion) string {
 	if v.Made.IsZero() {
 		return ""
 	}
-	return " at " + v.Made.UTC().Format("2006-01-02 15:04:05Z")
+	return " at " + policy.When(v.Made)
 }
 
 // announce shows what was changed just now. When it cannot, the change is kept all
