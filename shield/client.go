@@ -19,6 +19,7 @@ import (
 
 const (
 	maxOrders     = 64 << 20 // bytes of an answer of core; a ban is some 200
+	maxRefusal    = 16 << 10 // bytes of one that is no
 	watchTimeout  = protocol.Hold + 15*time.Second
 	reportTimeout = 5 * time.Second
 )
@@ -88,8 +89,12 @@ func (c *client) post(ctx context.Context, path string, in, out any) error {
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode/100 != 2 {
-		text, _ := io.ReadAll(io.LimitReader(resp.Body, maxDetail))
-		return fmt.Errorf("shield: core answers %s: %s", resp.Status, printable(string(text)))
+		text, _ := io.ReadAll(io.LimitReader(resp.Body, maxRefusal))
+		var problem struct{ Detail string }
+		if json.Unmarshal(text, &problem) != nil || problem.Detail == "" {
+			problem.Detail = string(text) // no core of ours, or a proxy before it
+		}
+		return fmt.Errorf("shield: core answers %s: %s", resp.Status, printable(problem.Detail))
 	}
 	if out == nil {
 		_, err := io.Copy(io.Discard, io.LimitReader(resp.Body, maxDetail))

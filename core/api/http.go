@@ -147,6 +147,7 @@ func (a *API) around(next http.Handler) http.Handler {
 type call struct {
 	who     string      // whose token it came with
 	still   func() bool // whether that token still opens the operation
+	token   Token
 	control *http.ResponseController
 }
 
@@ -195,9 +196,9 @@ func (a *API) enter(h huma.API) func(huma.Context, func(huma.Context)) {
 			}
 		}
 		c := callOf(ctx.Context())
-		c.who, c.still = who.Name, func() bool {
+		c.who, c.token, c.still = who.Name, who, func() bool {
 			now, ok := a.tokens.who(strings.TrimSpace(token))
-			return ok && now == who
+			return ok && now.Name == who.Name // no two have one name
 		}
 		next(ctx)
 	}

@@ -29,6 +29,21 @@ const (
 	maxPhrase   = 300 // bytes
 )
 
+// MaxNodeName is how long a node's name may be. The patterns of watch and report say
+// what ValidNode does.
+const MaxNodeName = 64
+
+// ValidNode tells whether a node can have the name.
+func ValidNode(name string) bool {
+	for i, c := range []byte(name) {
+		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+		if !letter && (i == 0 || !strings.ContainsRune("._-", rune(c))) {
+			return false
+		}
+	}
+	return name != "" && len(name) <= MaxNodeName
+}
+
 // speedOver is over how long packets a second are measured, at least.
 const speedOver = 900 * time.Millisecond
 
@@ -49,6 +64,9 @@ func (a *API) watch(ctx context.Context, in *watchInput) (*ordersOutput, error) 
 	if err := f.err(); err != nil {
 		return nil, err
 	}
+	if err := a.speaks(ctx, in.Node); err != nil {
+		return nil, err
+	}
 	c := callOf(ctx)
 	c.patience(protocol.Hold + writeLimit)
 	a.metrics.watching.Inc()
@@ -59,6 +77,16 @@ func (a *API) watch(ctx context.Context, in *watchInput) (*ordersOutput, error) 
 	}
 	c.patience(writeLimit)
 	return &ordersOutput{"application/json", orders}, nil
+}
+
+// speaks refuses a node that goes by a name its token is not for.
+func (a *API) speaks(ctx context.Context, node string) error {
+	token := callOf(ctx).token
+	if token.speaksFor(node) {
+		return nil
+	}
+	a.metrics.refused.WithLabelValues("node").Inc()
+	return huma.Error403Forbidden(fmt.Sprintf("the token of %s speaks for %s and not for %s", token.Name, strings.Join(token.Nodes, ", "), node))
 }
 
 type reportInput struct {
@@ -72,6 +100,9 @@ func (a *API) report(ctx context.Context, in *reportInput) (*struct{}, error) {
 	r := in.Body.lenient(&f)
 	checkReport(&f, r)
 	if err := f.err(); err != nil {
+		return nil, err
+	}
+	if err := a.speaks(ctx, in.Node); err != nil {
 		return nil, err
 	}
 	if err := a.nodes.heard(in.Node, r); err != nil {
