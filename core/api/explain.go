@@ -31,7 +31,7 @@ type asks struct {
 }
 
 type ask struct {
-	waiting map[string]bool // nodes that have not answered; guarded by asks.mu
+	waiting map[nodeKey]bool // nodes that have not answered; guarded by asks.mu
 	answers chan protocol.Explanation
 }
 
@@ -46,7 +46,7 @@ func (s *asks) begin(id string) (*ask, error) {
 	if len(s.open) >= maxAsks {
 		return nil, errAsks
 	}
-	q := &ask{waiting: map[string]bool{}, answers: make(chan protocol.Explanation, maxNodes)}
+	q := &ask{waiting: map[nodeKey]bool{}, answers: make(chan protocol.Explanation, maxNodes)}
 	s.open[id] = q
 	return q, nil
 }
@@ -58,19 +58,19 @@ func (s *asks) end(id string) {
 }
 
 // of says which nodes were asked. An answer that came before this is not lost.
-func (s *asks) of(q *ask, nodes []string) {
+func (s *asks) of(q *ask, nodes []nodeKey) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, name := range nodes {
-		if _, answered := q.waiting[name]; !answered {
-			q.waiting[name] = true
+	for _, key := range nodes {
+		if _, answered := q.waiting[key]; !answered {
+			q.waiting[key] = true
 		}
 	}
 }
 
 // answered hands a node's answers to those who asked. It never blocks: a node
 // answers a question once.
-func (s *asks) answered(node string, all []protocol.Explanation) {
+func (s *asks) answered(node nodeKey, shown string, all []protocol.Explanation) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, e := range all {
@@ -82,7 +82,7 @@ func (s *asks) answered(node string, all []protocol.Explanation) {
 			continue
 		}
 		q.waiting[node] = false
-		e.Node = node
+		e.Node = shown
 		select {
 		case q.answers <- e:
 		default: // more nodes than there can be

@@ -30,6 +30,17 @@ func (k *service) watch(node string, version uint64, bans string) protocol.Order
 	return o
 }
 
+// watchAs is the first Watch of one of a node's processes.
+func (k *service) watchAs(node, instance string) (o protocol.Orders) {
+	k.t.Helper()
+	a := k.call(nodeToken, "POST", "/api/v1/nodes/"+node+"/watch", fmt.Sprintf(`{"instance":%q}`, instance))
+	a.want(k.t, 200)
+	if err := json.Unmarshal(a.body, &o); err != nil {
+		k.t.Fatalf("%v\n%s", err, a.body)
+	}
+	return o
+}
+
 func (k *service) report(node string, r protocol.Report) {
 	k.t.Helper()
 	text, err := json.Marshal(r)

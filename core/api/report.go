@@ -67,11 +67,15 @@ func (a *API) watch(ctx context.Context, in *watchInput) (*ordersOutput, error) 
 	if err := a.speaks(ctx, in.Node); err != nil {
 		return nil, err
 	}
+	f.check(len(w.Instance) <= maxInstance, "body.instance", "at most %d bytes", maxInstance)
+	if err := f.err(); err != nil {
+		return nil, err
+	}
 	c := callOf(ctx)
 	c.patience(protocol.Hold + writeLimit)
 	a.metrics.watching.Inc()
 	defer a.metrics.watching.Dec()
-	orders, err := a.nodes.watch(ctx, in.Node, w, a.board.look)
+	orders, err := a.nodes.watch(ctx, c.speaker(in.Node, w.Instance), w, a.board.look)
 	if err != nil {
 		return nil, huma.Error503ServiceUnavailable("this core has more nodes than it can serve")
 	}
@@ -98,34 +102,61 @@ type reportInput struct {
 func (a *API) report(ctx context.Context, in *reportInput) (*struct{}, error) {
 	var f faults
 	r := in.Body.lenient(&f)
-	checkReport(&f, r)
+	checkSizes(&f, r)
 	if err := f.err(); err != nil {
 		return nil, err
 	}
 	if err := a.speaks(ctx, in.Node); err != nil {
 		return nil, err
 	}
-	if err := a.nodes.heard(in.Node, r); err != nil {
+	who := callOf(ctx).speaker(in.Node, r.Instance)
+	clock, err := a.nodes.hello(who, r.Now)
+	if err != nil {
 		return nil, huma.Error503ServiceUnavailable("this core has more nodes than it can serve")
 	}
+	for i := range r.Banned {
+		r.Banned[i] = clock.Ours(r.Banned[i])
+	}
+	checkBanned(&f, r.Banned)
+	if err := f.err(); err != nil {
+		return nil, err
+	}
+	shown, err := a.nodes.heard(who, r)
+	if err != nil {
+		return nil, huma.Error503ServiceUnavailable("this core has more nodes than it can serve")
+	}
+	a.tellOf(who)
 	a.sources.saw(r.Seen, time.Now())
-	a.asks.answered(in.Node, r.Answers)
+	a.asks.answered(who.nodeKey, shown, r.Answers)
 	return nil, a.takeBans(ctx, in.Node, r.Banned)
 }
 
-func checkReport(f *faults, r protocol.Report) {
+// tellOf logs what an operator should set right at a node, when it changed.
+func (a *API) tellOf(who speaker) {
+	switch notes, news := a.nodes.news(who); {
+	case news && len(notes) > 0:
+		a.log.Warn("a node wants attention", "node", who.name, "at", who.from, "notes", strings.Join(notes, "; "))
+	case news:
+		a.log.Info("a node wants no attention any more", "node", who.name, "at", who.from)
+	}
+}
+
+func checkSizes(f *faults, r protocol.Report) {
 	for name, is := range map[string]struct{ n, most int }{
 		"counters": {len(r.Counters), maxCounters}, "seen": {len(r.Seen), maxSeen}, "banned": {len(r.Banned), maxBanned},
 		"answers": {len(r.Answers), maxAnswers}, "devices": {len(r.Devices), maxDevices},
 		"role": {len(r.Role), maxPhrase}, "mode": {len(r.Mode), maxPhrase}, "reason": {len(r.Reason), maxPhrase},
-		"table_version": {len(r.TableVersion), maxPhrase},
+		"table_version": {len(r.TableVersion), maxPhrase}, "instance": {len(r.Instance), maxInstance},
 	} {
 		f.check(is.n <= is.most, "body."+name, "%d; at most %d", is.n, is.most)
 	}
 	for i, d := range r.Devices {
 		f.check(len(d) <= maxPhrase, fmt.Sprintf("body.devices[%d]", i), "at most %d bytes", maxPhrase)
 	}
-	for i, b := range r.Banned {
+}
+
+func checkBanned(f *faults, bans []protocol.Ban) {
+	for i, b := range bans {
 		at := fmt.Sprintf("body.banned[%d]", i)
 		_, ok := oneSource(b.Prefix)
 		f.check(ok, at+".prefix", "%s", wantsOneSource)
@@ -158,8 +189,9 @@ func (a *API) takeBans(ctx context.Context, node string, bans []protocol.Ban) er
 	return nil
 }
 
-// heard keeps what the node says of itself, and its counters.
-func (n *nodes) heard(name string, r protocol.Report) error {
+// heard keeps what the node says of itself, and its counters. shown is how people
+// read its name.
+func (n *nodes) heard(s speaker, r protocol.Report) (shown string, err error) {
 	counters := make(map[cell]uint64, len(r.Counters))
 	for _, c := range r.Counters {
 		country, errC := geo.ParseCountry(c.Country)
@@ -170,14 +202,14 @@ func (n *nodes) heard(name string, r protocol.Report) error {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	d, err := n.node(name)
+	d, err := n.node(s)
 	if err != nil {
-		return err
+		return "", err
 	}
 	r.Counters, r.Seen, r.Banned, r.Answers = nil, nil, nil, nil
 	d.report, d.reported = r, true
 	d.measure(counters)
-	return nil
+	return d.shown(n.here(time.Now())[d]), nil
 }
 
 // measure compares counters with those of a second ago or more. A filter that was

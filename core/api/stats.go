@@ -74,7 +74,7 @@ func (a *API) stats(n int) Stats {
 func (n *nodes) totals() []Total {
 	packets, speed := map[cell]uint64{}, map[cell]float64{}
 	n.mu.Lock()
-	for _, d := range n.byName {
+	for d := range n.here(time.Now()) {
 		if !d.alive() {
 			continue
 		}

@@ -24,10 +24,12 @@ type Watch struct {
 	PolicyVersion uint64    `json:"policy_version"` // 0: none yet
 	Made          time.Time `json:"made,omitzero"`  // the policy; a database that was put back counts versions anew. Zero: the number alone counts
 	BansRevision  string    `json:"bans_revision"`  // opaque; "" : none yet
+	Instance      string    `json:"instance"`       // made up by each process: two nodes of one name differ in it
 }
 
 // Orders is what is new. Absent fields mean no change.
 type Orders struct {
+	Now          time.Time       `json:"now,omitzero"` // core's clock, which the times below are of
 	Policy       *policy.Version `json:"policy,omitempty"`
 	BansRevision string          `json:"bans_revision,omitempty"`
 	Bans         *[]Ban          `json:"bans,omitempty"` // all bans in force, when the revision differs
@@ -70,8 +72,10 @@ type Question struct {
 
 // A Report is what a node sees; sent every second or when an answer is due.
 type Report struct {
-	Role          string        `json:"role"` // edge, relay, or up
-	Mode          string        `json:"mode"` // native, generic, user or off
+	Instance      string        `json:"instance"`     // as in Watch
+	Now           time.Time     `json:"now,omitzero"` // the node's clock, which the times below are of
+	Role          string        `json:"role"`         // edge, relay, or up
+	Mode          string        `json:"mode"`         // native, generic, user or off
 	Reason        string        `json:"reason"`
 	Devices       []string      `json:"devices,omitempty"`
 	PolicyVersion uint64        `json:"policy_version"`
