@@ -79,7 +79,19 @@ func printStatus(out io.Writer, s shield.Status) error {
 	default:
 		line("core", "%s answers", s.Core)
 	}
+	if ahead := time.Duration(s.CoreAhead * float64(time.Second)).Round(100 * time.Millisecond); ahead.Abs() > protocol.ClockWarn {
+		line("clock", "core's is %v %s this machine's; ends of bans are corrected by it, but set the clocks right, as by NTP", ahead.Abs(), aheadOf(ahead))
+	} else if s.CoreHeard != nil {
+		line("clock", "as core's, within %v", max(ahead.Abs(), 100*time.Millisecond))
+	}
 	return w.Flush()
+}
+
+func aheadOf(d time.Duration) string {
+	if d < 0 {
+		return "behind"
+	}
+	return "ahead of"
 }
 
 func newShieldExplainCommand(f *shieldFlags) *cobra.Command {

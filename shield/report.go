@@ -46,7 +46,7 @@ func (g *Guard) report(ctx context.Context) error {
 	banned := g.ledger.untold(maxBanned, time.Now())
 	at := g.post.Load()
 	r := protocol.Report{
-		Role: g.role, Mode: at.mode, Reason: at.reason, Devices: g.cfg.Devices,
+		Instance: g.instance, Now: time.Now(), Role: g.role, Mode: at.mode, Reason: at.reason, Devices: g.cfg.Devices,
 		PolicyVersion: g.force.Load().version.Number, TableVersion: g.table.Load().Info().Version,
 		Counters: counters, Banned: banned, Answers: due,
 	}
