@@ -88,7 +88,7 @@ func TestQuestionsExpire(t *testing.T) {
 		for i := range 2 * maxQuestions {
 			n.ask("", protocol.Question{ID: fmt.Sprint(i), Address: netip.MustParseAddr("192.0.2.1")}, time.Now().Add(time.Second))
 		}
-		if got := len(n.byKey[nodeKey{name: "edge1"}].questions); got != maxQuestions {
+		if got := len(n.byName["edge1"][0].questions); got != maxQuestions {
 			t.Errorf("%d questions wait", got)
 		}
 		<-time.After(2 * time.Second)
@@ -210,4 +210,29 @@ func TestOneSource(t *testing.T) {
 			t.Errorf("%q is %v %v, want %q", in, got, ok, want)
 		}
 	}
+}
+
+// A node that crashes all the time, or somebody who lies about being many, takes the
+// place of no other node.
+func TestProcessesOfOneNameAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNodes()
+		for i := range 10 * maxNodes {
+			if _, err := n.heard(speaker{nodeKey: nodeKey{"edge1", fmt.Sprint(i)}}, protocol.Report{}); err != nil {
+				t.Fatal(err)
+			}
+			<-time.After(time.Second)
+		}
+		if n.count > maxRivals || len(n.byName["edge1"]) != n.count {
+			t.Errorf("%d processes, of one name %d", n.count, len(n.byName["edge1"]))
+		}
+		if s := n.status(); len(s) != 1 || s[0].Instance != fmt.Sprint(10*maxNodes-1) || len(s[0].Notes) != 0 {
+			t.Errorf("shown: %+v", s)
+		}
+		<-time.After(nodeForgotten + time.Second)
+		n.forget(time.Now())
+		if n.count != 0 || len(n.byName) != 0 {
+			t.Errorf("%d are remembered", n.count)
+		}
+	})
 }

@@ -27,52 +27,60 @@ const (
 	maxInstance = 64 // bytes
 )
 
-// ofName are the processes that go by a name, the newest first. mu is held.
-func (n *nodes) ofName(name string) []*node {
-	var all []*node
-	for key, d := range n.byKey {
-		if key.name == name {
-			all = append(all, d)
+// find is the process with the key, nil when there is none. mu is held.
+func (n *nodes) find(key nodeKey) *node {
+	for _, d := range n.byName[key.name] {
+		if d.key == key {
+			return d
 		}
 	}
-	slices.SortFunc(all, func(a, b *node) int { return b.first.Compare(a.first) })
-	return all
+	return nil
+}
+
+// keep keeps those of a name's processes that ok tells. mu is held.
+func (n *nodes) keep(name string, ok func(*node) bool) {
+	all := n.byName[name]
+	kept := slices.DeleteFunc(slices.Clone(all), func(d *node) bool { return !ok(d) })
+	n.count -= len(all) - len(kept)
+	if n.byName[name] = kept; len(kept) == 0 {
+		delete(n.byName, name)
+	}
 }
 
 // makeWay forgets the earlier processes of a node that begins anew, which were silent
 // for a while. A crash every second, or a liar, gets no more than maxRivals. mu is held.
 func (n *nodes) makeWay(name string, now time.Time) {
-	others := n.ofName(name)
-	for i, d := range others {
-		if now.Sub(d.spoke) > rivalFor || i >= maxRivals-1 {
-			delete(n.byKey, d.key)
-		}
+	n.keep(name, func(d *node) bool { return now.Sub(d.spoke) <= rivalFor })
+	if all := n.byName[name]; len(all) >= maxRivals {
+		n.keep(name, func(d *node) bool { return d != all[0] }) // they are in the order in which they came
 	}
 }
 
-// here are the processes that count, of each name the last, and those beside it that
-// still speak: their rivals. mu is held.
-func (n *nodes) here(now time.Time) map[*node][]*node {
-	names := map[string][]*node{}
-	for key, d := range n.byKey {
-		names[key.name] = append(names[key.name], d)
+// replaced tells whether another process took the place of d, which is one of all.
+func (d *node) replaced(all []*node) bool {
+	return slices.ContainsFunc(all, func(e *node) bool { return e.first.After(d.spoke) })
+}
+
+// rivals are those of all that speak by turns with d, and so are no earlier or later
+// process of the same node.
+func (d *node) rivals(all []*node, now time.Time) (rivals []*node) {
+	for _, e := range all {
+		if e != d && !d.first.After(e.spoke) && !e.first.After(d.spoke) && now.Sub(d.spoke) < rivalFor && now.Sub(e.spoke) < rivalFor {
+			rivals = append(rivals, e)
+		}
 	}
-	out := make(map[*node][]*node, len(n.byKey))
-	for _, all := range names {
+	return rivals
+}
+
+// each gives do every process that counts, with its rivals. mu is held.
+func (n *nodes) each(now time.Time, do func(d *node, rivals []*node)) {
+	for _, all := range n.byName {
 		for _, d := range all {
-			over := slices.ContainsFunc(all, func(e *node) bool { return e.first.After(d.spoke) })
-			if over {
-				continue // another process took its place
-			}
-			out[d] = nil
-			for _, e := range all {
-				if e != d && !d.first.After(e.spoke) && now.Sub(d.spoke) < rivalFor && now.Sub(e.spoke) < rivalFor {
-					out[d] = append(out[d], e)
-				}
+			if !d.replaced(all) {
+				do(d, d.rivals(all, now))
 			}
 		}
 	}
-	return out
 }
 
 // notes say what an operator should set right. mu is held.
@@ -121,11 +129,11 @@ func (n *nodes) hello(s speaker, theirs time.Time) (protocol.Clock, error) {
 func (n *nodes) news(s speaker) (notes []string, news bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	d := n.byKey[s.nodeKey]
+	d := n.find(s.nodeKey)
 	if d == nil {
 		return nil, false
 	}
-	notes = d.notes(n.here(time.Now())[d])
+	notes = d.notes(d.rivals(n.byName[s.name], time.Now()))
 	kinds := fmt.Sprint(len(notes), d.clock.Wrong())
 	news = d.said != "" && kinds != d.said || d.said == "" && len(notes) > 0
 	d.said = kinds

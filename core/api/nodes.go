@@ -29,8 +29,9 @@ const (
 
 // nodes are the edges and relays that speak to this core.
 type nodes struct {
-	mu    sync.Mutex // guards the fields below, and every node
-	byKey map[nodeKey]*node
+	mu     sync.Mutex // guards the fields below, and every node
+	byName map[string][]*node
+	count  int
 }
 
 type node struct {
@@ -63,21 +64,22 @@ type question struct {
 	until time.Time // then nobody waits for the answer any more
 }
 
-func newNodes() *nodes { return &nodes{byKey: map[nodeKey]*node{}} }
+func newNodes() *nodes { return &nodes{byName: map[string][]*node{}} }
 
 var errNodes = errors.New("api: more nodes than one core can serve")
 
 // node is the node that speaks now. mu is held.
 func (n *nodes) node(s speaker) (*node, error) {
 	now := time.Now()
-	d := n.byKey[s.nodeKey]
+	d := n.find(s.nodeKey)
 	if d == nil {
 		n.makeWay(s.name, now)
-		if len(n.byKey) >= maxNodes {
+		if n.count >= maxNodes {
 			return nil, errNodes
 		}
 		d = &node{key: s.nodeKey, first: now, wake: make(chan struct{})}
-		n.byKey[s.nodeKey] = d
+		n.byName[s.name] = append(n.byName[s.name], d)
+		n.count++
 	}
 	d.from, d.spoke, d.heard = s.from, now, now
 	return d, nil
@@ -185,18 +187,18 @@ func (n *nodes) ask(name string, q protocol.Question, until time.Time) []nodeKey
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	var asked []nodeKey
-	for d := range n.here(time.Now()) {
+	n.each(time.Now(), func(d *node, _ []*node) {
 		if name != "" && d.key.name != name {
-			continue
+			return
 		}
 		if d.watching == 0 && time.Since(d.heard) > nodeAnswers || len(d.questions) >= maxQuestions {
-			continue
+			return
 		}
 		d.questions = append(d.questions, question{q, until})
 		close(d.wake)
 		d.wake = make(chan struct{})
 		asked = append(asked, d.key)
-	}
+	})
 	return asked
 }
 
@@ -204,17 +206,15 @@ func (n *nodes) ask(name string, q protocol.Question, until time.Time) []nodeKey
 func (n *nodes) known(name string) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return len(n.ofName(name)) > 0
+	return len(n.byName[name]) > 0
 }
 
 // forget drops nodes that were silent for a day.
 func (n *nodes) forget(now time.Time) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	for key, d := range n.byKey {
-		if d.watching == 0 && now.Sub(d.heard) > nodeForgotten {
-			delete(n.byKey, key)
-		}
+	for name := range n.byName {
+		n.keep(name, func(d *node) bool { return d.watching > 0 || now.Sub(d.heard) <= nodeForgotten })
 	}
 }
 
@@ -239,16 +239,15 @@ type NodeStatus struct {
 func (n *nodes) status() []NodeStatus {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	here := n.here(time.Now())
-	all := make([]NodeStatus, 0, len(here))
-	for d, rivals := range here {
+	all := make([]NodeStatus, 0, n.count)
+	n.each(time.Now(), func(d *node, rivals []*node) {
 		all = append(all, NodeStatus{
 			Name: d.key.name, Instance: d.key.instance, Address: d.from, ClockAhead: d.clock.Ahead().Seconds(), Notes: d.notes(rivals),
 			Role: d.report.Role, Mode: d.report.Mode, Reason: d.report.Reason,
 			Devices: append([]string{}, d.report.Devices...), LastSeen: d.heard.UTC(), Gone: !d.alive(),
 			PolicyVersion: d.report.PolicyVersion, TableVersion: d.report.TableVersion,
 		})
-	}
+	})
 	slices.SortFunc(all, func(a, b NodeStatus) int {
 		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.Instance, b.Instance))
 	})

@@ -209,7 +209,7 @@ func (n *nodes) heard(s speaker, r protocol.Report) (shown string, err error) {
 	r.Counters, r.Seen, r.Banned, r.Answers = nil, nil, nil, nil
 	d.report, d.reported = r, true
 	d.measure(counters)
-	return d.shown(n.here(time.Now())[d]), nil
+	return d.shown(d.rivals(n.byName[s.name], time.Now())), nil
 }
 
 // measure compares counters with those of a second ago or more. A filter that was

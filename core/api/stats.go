@@ -74,15 +74,15 @@ func (a *API) stats(n int) Stats {
 func (n *nodes) totals() []Total {
 	packets, speed := map[cell]uint64{}, map[cell]float64{}
 	n.mu.Lock()
-	for d := range n.here(time.Now()) {
+	n.each(time.Now(), func(d *node, _ []*node) {
 		if !d.alive() {
-			continue
+			return
 		}
 		for c, more := range d.counters {
 			packets[c] += more
 			speed[c] += d.speed[c]
 		}
-	}
+	})
 	n.mu.Unlock()
 	all := make([]Total, 0, len(packets))
 	for c, sum := range packets {
