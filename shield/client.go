@@ -98,7 +98,7 @@ func (c *client) post(ctx context.Context, path string, in, out any) (at time.Ti
 		if json.Unmarshal(text, &problem) != nil || problem.Detail == "" {
 			problem.Detail = string(text) // no core of ours, or a proxy before it
 		}
-		return at, fmt.Errorf("shield: core answers %s: %s", resp.Status, printable(problem.Detail))
+		return at, &refusalError{resp.Status, printable(problem.Detail)}
 	}
 	if out == nil {
 		_, err := io.Copy(io.Discard, io.LimitReader(resp.Body, maxDetail))
@@ -119,6 +119,11 @@ func (c *client) post(ctx context.Context, path string, in, out any) (at time.Ti
 	}
 	return at, nil
 }
+
+// A refusalError is that core answered, and will not have what it was told.
+type refusalError struct{ status, detail string }
+
+func (e *refusalError) Error() string { return "shield: core answers " + e.status + ": " + e.detail }
 
 // A backoff is how long to wait after each of several failures in a row: twice as
 // long each time, and not the same for all nodes.

@@ -203,13 +203,13 @@ func printable(s string) string {
 	return strings.TrimSpace(s)
 }
 
-// tidy takes out of an operator's words what would disturb a list of them.
-func tidy(s string) string {
+// tidy is at most so many bytes of a text, without what would disturb a list of such.
+func tidy(s string, most int) string {
 	s = strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
 			return ' '
 		}
 		return r
-	}, s[:min(len(s), maxReason)])
+	}, s[:min(len(s), most)])
 	return strings.TrimSpace(strings.ToValidUTF8(s, ""))
 }

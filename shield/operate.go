@@ -20,7 +20,7 @@ func (g *Guard) Ban(b protocol.Ban) error {
 	if err != nil {
 		return err
 	}
-	b.Prefix, b.By, b.Reason = p, cmp.Or(b.By, g.node), tidy(b.Reason)
+	b.Prefix, b.By, b.Reason = p, cmp.Or(b.By, g.node), tidy(b.Reason, maxReason)
 	if b.Since.IsZero() {
 		b.Since = now
 	}
