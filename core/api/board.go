@@ -41,6 +41,7 @@ type notice struct {
 	bans       []protocol.Ban
 	banOf      map[netip.Prefix]*protocol.Ban
 	bansJSON   []byte
+	damaged    int // bans that are kept and cannot be read
 	compiled   *policy.Compiled
 }
 
@@ -125,8 +126,12 @@ func (b *board) refresh(ctx context.Context) error {
 		return err
 	}
 	if n.bansJSON == nil || n.revisions.Bans != r.Bans || n.someOver() {
+		damaged := n.damaged
 		if err := n.readBans(ctx, b.store); err != nil {
 			return err
+		}
+		if n.damaged > damaged {
+			b.log.Error("bans are kept that cannot be read, so they ban nobody; ban those sources anew", "bans", n.damaged)
 		}
 	}
 	b.mu.Lock()
@@ -179,10 +184,10 @@ func (n *notice) readBans(ctx context.Context, s *store.Store) error {
 	if err != nil {
 		return err
 	}
-	n.bans = make([]protocol.Ban, len(all))
-	n.banOf = make(map[netip.Prefix]*protocol.Ban, len(all))
-	for i, b := range all {
-		n.bans[i] = banOf(b)
+	n.bans = bansOf(all)
+	n.damaged = len(all) - len(n.bans)
+	n.banOf = make(map[netip.Prefix]*protocol.Ban, len(n.bans))
+	for i, b := range n.bans {
 		n.banOf[b.Prefix] = &n.bans[i]
 	}
 	if n.bansJSON, err = json.Marshal(n.bans); err != nil {
@@ -209,6 +214,17 @@ func versionOf(v tenancy.PolicyVersion) (policy.Version, error) {
 		return policy.Version{}, fmt.Errorf("api: policy %d %w: %w", v.Number, errUnusable, err)
 	}
 	return out, nil
+}
+
+// bansOf are those of all that say whom they ban.
+func bansOf(all []tenancy.Ban) []protocol.Ban {
+	out := make([]protocol.Ban, 0, len(all))
+	for _, b := range all {
+		if b.Prefix.IsValid() {
+			out = append(out, banOf(b))
+		}
+	}
+	return out
 }
 
 func banOf(b tenancy.Ban) protocol.Ban {

@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"encoding/json"
+	"net/netip"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"github.com/lindero/lindero/core/store/storetest"
 	"github.com/lindero/lindero/core/tenancy"
 	"github.com/lindero/lindero/shield/policy"
+	"github.com/lindero/lindero/shield/protocol"
 )
 
 // keep keeps a policy as another program would have, whatever it says.
@@ -98,5 +100,55 @@ func TestInForceFallsToTheBuiltIn(t *testing.T) {
 		if err != nil || fault == nil || v.Number != 0 || v.Note != "built in" {
 			t.Errorf("version %d: %+v, %v, %v", number, v, fault, err)
 		}
+	}
+}
+
+// A row that is lost, or damaged elsewhere than in its document, is no reason either.
+func TestAPolicyThatWasLostKeepsCoreFromNothing(t *testing.T) {
+	for statement, want := range map[string]uint64{
+		`DELETE FROM policies WHERE number = 2`:                   1,
+		`UPDATE policies SET made = 'yesterday' WHERE number = 2`: 2,
+		`UPDATE policies SET document = x'00ff' WHERE number = 2`: 1,
+		`DELETE FROM policies`:                                    0,
+	} {
+		t.Run(statement, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "core.db")
+			s := storetest.Open(t, "sqlite:"+path)
+			keep(t, s, `{"countries":{"deny":["FR"]}}`)
+			keep(t, s, `{"countries":{"deny":["DE"]}}`)
+			storetest.Damage(t, path, statement)
+			k := startOn(t, s)
+			if v := do[policy.Version](k, 200, "GET", policyPath, ""); v.Number != want {
+				t.Errorf("version %d is in force, want %d", v.Number, want)
+			}
+			if v := do[policy.Version](k, 200, "PUT", policyPath, `{"document":{"countries":{"deny":["ES"]}}}`); v.Number != 3 {
+				t.Errorf("put as version %d", v.Number)
+			}
+		})
+	}
+}
+
+// A ban that was damaged keeps core from nothing, and the other bans in force.
+func TestADamagedBanKeepsNobodyFromTheOthers(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "core.db")
+	s := storetest.Open(t, "sqlite:"+path)
+	for _, a := range []string{"203.0.113.9/32", "203.0.113.10/32"} {
+		if _, err := s.Platform().Ban(t.Context(), tenancy.Ban{Prefix: netip.MustParsePrefix(a), Reason: "x", Until: time.Now().Add(time.Hour), By: "ana"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	storetest.Damage(t, path, `UPDATE bans SET prefix = '203.0.113' WHERE prefix = '203.0.113.9/32'`)
+	k := startOn(t, s)
+	if all := do[[]protocol.Ban](k, 200, "GET", "/shield/bans", ""); len(all) != 1 || all[0].Prefix.String() != "203.0.113.10/32" {
+		t.Errorf("bans: %+v", all)
+	}
+	if all := do[[]api.PastBan](k, 200, "GET", "/shield/ban-history", ""); len(all) != 1 {
+		t.Errorf("history: %+v", all)
+	}
+	if o := k.watch("edge1", 0, ""); o.Bans == nil || len(*o.Bans) != 1 {
+		t.Errorf("a node is told %+v", o)
+	}
+	if !strings.Contains(k.log.String(), "bans are kept that cannot be read") {
+		t.Errorf("the log says\n%s", k.log)
 	}
 }

@@ -87,9 +87,10 @@ const policySelect = `SELECT number, document, author, note, made FROM policies`
 
 func scanPolicy(scan func(...any) error) (v tenancy.PolicyVersion, err error) {
 	var document string
-	var made int64
+	var made any // SQLite keeps whatever it is given, and a damaged time is no lost policy
 	err = scan(&v.Number, &document, &v.Author, &v.Note, &made)
-	v.Document, v.Made = json.RawMessage(document), time.UnixMicro(made)
+	micros, _ := made.(int64)
+	v.Document, v.Made = json.RawMessage(document), time.UnixMicro(micros)
 	return v, err
 }
 
