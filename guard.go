@@ -1,9 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"log/slog"
 	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -26,13 +30,39 @@ func (c shielded[C]) Validate() error {
 	return errors.Join(c.Role.Validate(), prefixed("shield.", c.Shield.Validate(), nil))
 }
 
-// newGuard makes the guard of a role that runs by itself.
-func newGuard(c shield.Config, node, role string, log *slog.Logger, reg prometheus.Registerer) (*shield.Guard, error) {
+// newGuard makes the guard of a role that runs by itself. It keeps its state in the
+// file at state when the configuration names none.
+func newGuard(c shield.Config, state, node, role string, log *slog.Logger, reg prometheus.Registerer) (*shield.Guard, error) {
 	log = log.With("role", role)
-	if c.State == "" {
-		log.Warn("without shield.state a restart forgets the policy, bans and whom to trust, until core and the phones tell again")
+	if c.State = cmp.Or(c.State, state); c.State == "" {
+		log.Warn("without shield.state, and without a " + stateDir + ", a restart forgets the policy, bans and whom to trust, until core and the phones tell again")
 	}
 	return shield.New(c, node, role, log, reg)
+}
+
+// stateBeside is where an edge's guard keeps its state when nobody says: beside its
+// key file, as its flows.
+func stateBeside(keyFile string) string {
+	if keyFile == "" {
+		return ""
+	}
+	return strings.TrimSuffix(keyFile, filepath.Ext(keyFile)) + ".shield.json"
+}
+
+// stateDir is where a machine keeps what programs know (FHS 3.0 §5.8).
+const stateDir = "/var/lib/lindero"
+
+// stateOf is where a relay's guard keeps its state when nobody says: in the folder
+// that systemd gives the service, or in that of the machine, if there is one.
+func stateOf(id string) string {
+	dir, _, _ := strings.Cut(os.Getenv("STATE_DIRECTORY"), ":")
+	if dir == "" {
+		if at, err := os.Stat(stateDir); err != nil || !at.IsDir() {
+			return ""
+		}
+		dir = stateDir
+	}
+	return filepath.Join(dir, id+".shield.json")
 }
 
 // guardPart is the guard as a part. It ends after those it guards, and the kernel

@@ -75,7 +75,7 @@ func coreFile() *roleFile[core.Config] { return newRoleFile("core", core.Default
 // guard is made first: its policy is in force before anybody listens.
 
 func buildEdge(c shielded[edge.Config], log *slog.Logger, reg prometheus.Registerer) ([]part, error) {
-	g, err := newGuard(c.Shield, c.Role.Name, "edge", log, reg)
+	g, err := newGuard(c.Shield, stateBeside(c.Role.KeyFile), c.Role.Name, "edge", log, reg)
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +87,7 @@ func buildEdge(c shielded[edge.Config], log *slog.Logger, reg prometheus.Registe
 }
 
 func buildRelay(c shielded[relay.Config], log *slog.Logger, reg prometheus.Registerer) ([]part, error) {
-	g, err := newGuard(c.Shield, c.Role.ID, "relay", log, reg)
+	g, err := newGuard(c.Shield, stateOf(c.Role.ID), c.Role.ID, "relay", log, reg)
 	if err != nil {
 		return nil, err
 	}
@@ -130,7 +130,7 @@ func roleCommand[C interface{ Validate() error }](file func() *roleFile[C], buil
 				return err
 			}
 			log := f.Process.logger(cmd.ErrOrStderr())
-			return serveRoles(cmd.Context(), log, f.Process.Metrics, settingsOf(f, plainKey), func(reg prometheus.Registerer) ([]part, error) {
+			return serveRoles(cmd.Context(), log, f.Process.Metrics, true, settingsOf(f, plainKey), func(reg prometheus.Registerer) ([]part, error) {
 				return build(f.Config, log, reg)
 			}, func() { log.Info("serving", "role", role, "version", version) })
 		},
@@ -143,8 +143,9 @@ func roleCommand[C interface{ Validate() error }](file func() *roleFile[C], buil
 }
 
 // serveRoles builds parts and runs them with the health server of the process
-// beside them. settings explain which key or flag chose an address.
-func serveRoles(ctx context.Context, log *slog.Logger, metrics string, settings []setting, build func(prometheus.Registerer) ([]part, error), started func()) error {
+// beside them; alone is for a role whose others are elsewhere. settings explain which
+// key or flag chose an address.
+func serveRoles(ctx context.Context, log *slog.Logger, metrics string, alone bool, settings []setting, build func(prometheus.Registerer) ([]part, error), started func()) error {
 	var health *healthServer
 	if metrics != "off" {
 		var err error
@@ -158,7 +159,7 @@ func serveRoles(ctx context.Context, log *slog.Logger, metrics string, settings 
 	if err != nil {
 		return explainListen(err, settings)
 	}
-	g := &group{parts: parts, health: health, log: log}
+	g := &group{parts: parts, alone: alone, health: health, log: log}
 	if health != nil {
 		health.start(reg, g.ready)
 	}

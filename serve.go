@@ -13,7 +13,8 @@ import (
 // to say BYE on every call and write its records, short enough for an operator.
 const stopLimit = 10 * time.Second
 
-// readyLimit is how long the parts may take to find each other.
+// readyLimit is how long the parts may take to find each other. Where all of them are
+// in this process it is a failure to take longer; where a role runs alone, news.
 const readyLimit = 10 * time.Second
 
 // A part is a role that was built and can now run.
@@ -27,6 +28,7 @@ type part struct {
 // given: core first, because it needs the edge to hang up the calls it ends.
 type group struct {
 	parts  []part
+	alone  bool          // the others that they need are other processes', which may be away for long
 	health *healthServer // may be nil
 	log    *slog.Logger
 }
@@ -47,7 +49,11 @@ func (g *group) serve(ctx context.Context, started func()) error {
 		select {
 		case failure = <-wait:
 			wait = nil
-			if failure == nil && started != nil {
+			switch {
+			case failure != nil && g.alone:
+				g.log.Warn("not ready; what can be served is, by what was last in force, and the rest waits", "err", failure)
+				wait, failure = g.untilReady(ctx), nil
+			case failure == nil && started != nil:
 				started()
 			}
 		case r := <-ended:

@@ -92,3 +92,36 @@ func TestWhatIsNeverReadyIsAFailureThatSaysWhy(t *testing.T) {
 		}
 	})
 }
+
+// A role that runs alone outlasts the others being away: it says so, serves what it
+// can, and is ready when they are back.
+func TestARoleAloneWaitsForTheOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var j journal
+		var away sync.Mutex
+		back := false
+		p := j.obedient("edge")
+		p.ready = func() error {
+			away.Lock()
+			defer away.Unlock()
+			if !back {
+				return errors.New("no core can be reached")
+			}
+			return nil
+		}
+		var text strings.Builder
+		ctx, cancel := context.WithCancel(t.Context())
+		g := group{parts: []part{p}, alone: true, log: slog.New(slog.NewTextHandler(&text, nil))}
+		time.AfterFunc(time.Hour, func() { away.Lock(); back = true; away.Unlock() })
+		began := time.Now()
+		if err := g.serve(ctx, func() { j.say("started"); cancel() }); err != nil {
+			t.Errorf("got %v", err)
+		}
+		if want := []string{"started", "edge ends"}; !slices.Equal(j.said, want) || time.Since(began) < time.Hour {
+			t.Errorf("happened %v after %v, want %v after an hour", j.said, time.Since(began), want)
+		}
+		if said := text.String(); strings.Count(said, "level=WARN") != 1 || !strings.Contains(said, "no core can be reached") {
+			t.Errorf("the log says\n%s", said)
+		}
+	})
+}

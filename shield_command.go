@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/lindero/lindero/shield/policy"
 )
 
 // shieldFlags are what all of `lindero shield` understands.
@@ -141,4 +143,4 @@ func left(until time.Time) string {
 	}
 }
 
-func moment(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05Z") }
+func moment(t time.Time) string { return policy.When(t) }

@@ -18,9 +18,9 @@ import (
 // printPolicy writes a version as a YAML file with a head that put understands.
 func printPolicy(out io.Writer, v policy.Version) error {
 	if v.Number == 0 {
-		fmt.Fprintf(out, "# version 0, the built-in policy\n")
+		fmt.Fprintf(out, "# %s\n", policy.Named(0))
 	} else {
-		fmt.Fprintf(out, "# version %d, by %s at %s\n", v.Number, oneLine(v.Author), moment(v.Made))
+		fmt.Fprintf(out, "# %s, by %s at %s\n", policy.Named(v.Number), oneLine(v.Author), moment(v.Made))
 	}
 	if v.Note != "" {
 		fmt.Fprintf(out, "# %s\n", oneLine(v.Note))

@@ -40,7 +40,11 @@ func drawTop(before, now topFrame, s screen) []string {
 
 func drawHead(now topFrame, total row, s screen) []string {
 	st := now.status
-	title := fmt.Sprintf("lindero shield  %s  judged by %s  policy %d", st.Node, cmp.Or(modes[st.Mode], st.Mode), st.PolicyVersion)
+	rules := "the built-in policy"
+	if st.PolicyVersion != 0 {
+		rules = fmt.Sprintf("policy %d", st.PolicyVersion)
+	}
+	title := fmt.Sprintf("lindero shield  %s  judged by %s  %s", st.Node, cmp.Or(modes[st.Mode], st.Mode), rules)
 	table := "countries off"
 	if st.Table != nil {
 		table = "countries " + st.Table.Version

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/lindero/lindero/core/api"
+	"github.com/lindero/lindero/shield/policy"
 )
 
 func newShieldDryRunCommand(f *shieldFlags) *cobra.Command {
@@ -40,7 +41,7 @@ func newShieldDryRunCommand(f *shieldFlags) *cobra.Command {
 func printDryRun(out io.Writer, r api.DryRun) error {
 	printChanges(out, api.PolicyDiff{Changes: r.Changes})
 	fmt.Fprintf(out, "\n%s\n", r.Summary)
-	fmt.Fprintf(out, "of %s sources seen in %s or registered, against version %d\n", thousands(r.Sources), r.Window, r.VersionChecked)
+	fmt.Fprintf(out, "of %s sources seen in %s or registered, against %s\n", thousands(r.Sources), r.Window, policy.Named(r.VersionChecked))
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	if len(r.RegisteredDropped) > 0 {
 		fmt.Fprint(w, "\nregistered, and would be dropped\ncompany\tuser\tterminal\taddress\tcountry\trule\n")

@@ -183,7 +183,7 @@ func newPolicyVersionsCommand(f *shieldFlags) *cobra.Command {
 				return printJSON(cmd.OutOrStdout(), all)
 			}
 			if len(all) == 0 {
-				_, err := fmt.Fprintln(cmd.OutOrStdout(), "none was put yet; version 0, the built-in policy, is in force")
+				_, err := fmt.Fprintln(cmd.OutOrStdout(), "none was put yet; "+policy.Named(0)+", is in force")
 				return err
 			}
 			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)

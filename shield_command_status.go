@@ -57,11 +57,8 @@ func printStatus(out io.Writer, s shield.Status) error {
 	if len(s.Devices) > 0 {
 		line("devices", "%s", strings.Join(s.Devices, ", "))
 	}
-	number := fmt.Sprintf("version %d", s.PolicyVersion)
-	if s.PolicyVersion == 0 {
-		number = "version 0, the built-in one"
-	}
-	if s.PolicyNote != "" {
+	number := policy.Named(s.PolicyVersion)
+	if s.PolicyNote != "" && s.PolicyVersion != 0 {
 		number += ": " + oneLine(s.PolicyNote)
 	}
 	line("policy", "%s", number)
@@ -82,7 +79,19 @@ func printStatus(out io.Writer, s shield.Status) error {
 	default:
 		line("core", "%s answers", s.Core)
 	}
+	if ahead := time.Duration(s.CoreAhead * float64(time.Second)).Round(100 * time.Millisecond); ahead.Abs() > protocol.ClockWarn {
+		line("clock", "core's is %v %s this machine's; ends of bans are corrected by it, but set the clocks right, as by NTP", ahead.Abs(), aheadOf(ahead))
+	} else if s.CoreHeard != nil {
+		line("clock", "as core's, within %v", max(ahead.Abs(), 100*time.Millisecond))
+	}
 	return w.Flush()
+}
+
+func aheadOf(d time.Duration) string {
+	if d < 0 {
+		return "behind"
+	}
+	return "ahead of"
 }
 
 func newShieldExplainCommand(f *shieldFlags) *cobra.Command {
@@ -161,7 +170,7 @@ func printExplanation(out io.Writer, e protocol.Explanation) error {
 	if e.BanEnds != nil {
 		line("ban", "%s, until %s: %s", left(*e.BanEnds), moment(*e.BanEnds), oneLine(e.BanReason))
 	}
-	line("policy", "version %d", e.PolicyVersion)
+	line("policy", "%s", policy.Named(e.PolicyVersion))
 	line("table", "%s", cmp.Or(e.TableVersion, "none: countries are off"))
 	line("judged by", "%s%s", cmp.Or(modes[e.Mode], e.Mode), cmp.Or(prefixedWord(" on ", e.Node), ""))
 	for i, change := range e.Change {

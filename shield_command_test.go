@@ -224,7 +224,7 @@ func TestShieldBans(t *testing.T) {
 
 func TestShieldStatusExplainAndTop(t *testing.T) {
 	b := newBorder(t)
-	b.do([]string{"status"}, "edge-1 (edge)", "this process, at its listeners", "version 0, the built-in one", "Test-Country 2026-06-17-", "120 countries in 12,002 prefixes", b.api+" answers", "0 known, 0 registered")
+	b.do([]string{"status"}, "edge-1 (edge)", "this process, at its listeners", "version 0, the built-in policy", "Test-Country 2026-06-17-", "120 countries in 12,002 prefixes", b.api+" answers", "0 known, 0 registered")
 	var s shield.Status
 	if err := json.Unmarshal([]byte(b.do([]string{"status", "--json"})), &s); err != nil || s.Node != "edge-1" || s.Mode != "user" {
 		t.Errorf("%+v, %v", s, err)
@@ -232,13 +232,21 @@ func TestShieldStatusExplainAndTop(t *testing.T) {
 	for range 30 { // its budget is 20 at once
 		b.node.Admit(netip.MustParseAddr("192.0.2.9"), policy.SIP, false)
 	}
-	b.do([]string{"explain", "192.0.2.9"}, "192.0.2.9 at sip: dropped: the source is over the budget of its class", "source_budget", "5 more each second", "on edge-1")
+	b.do([]string{"explain", "192.0.2.9"}, "192.0.2.9 at sip: dropped: the source is over the budget of its class", "source_budget", "5 more each second", "on edge-1", "version 0, the built-in policy")
 	b.do([]string{"explain", "192.0.2.9", "--node", "all"}, "source_budget", "on edge-1")
 	b.do([]string{"explain", "2001:db8::9", "--node", "edge-1", "--service", "web"}, "FR France", "at web")
 	b.refused([]string{"explain", "192.0.2.9", "--node", "edge-2"}, "there is no node edge-2")
 	var all []protocol.Explanation
 	if err := json.Unmarshal([]byte(b.do([]string{"explain", "192.0.2.9", "--json"})), &all); err != nil || len(all) != 1 || !all[0].Drops {
 		t.Errorf("%+v, %v", all, err)
+	}
+	// The end of a ban is written in one way only, whoever tells of it.
+	until := time.Now().Add(time.Hour).Truncate(time.Second)
+	if err := b.node.Ban(protocol.Ban{Prefix: netip.MustParsePrefix("192.0.2.77/32"), Reason: "noise", Until: until, Proven: true}); err != nil {
+		t.Fatal(err)
+	}
+	if said, want := b.do([]string{"explain", "192.0.2.77"}, "banned by edge-1 until"), policy.When(until); strings.Count(said, want) != 2 || strings.Contains(said, until.UTC().Format(time.RFC3339)) {
+		t.Errorf("the ban ends %s, and explain says\n%s", want, said)
 	}
 	b.do([]string{"top", "--once"}, "edge-1", "30 packets since", "VERDICT", "source_budget", "COUNTRY", "ES Spain", "SOURCE", "192.0.2.9")
 	var top shield.Top

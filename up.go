@@ -294,7 +294,7 @@ func (f *upFile) run(cmd *cobra.Command) error {
 		demo, err = dir.ensureDemo(ctx, f.Core.Database, f.places(border.Addresses()))
 		return parts, err
 	}
-	return serveRoles(ctx, log, f.Process.Metrics, settingsOf(f, upName), build, func() {
+	return serveRoles(ctx, log, f.Process.Metrics, false, settingsOf(f, upName), build, func() {
 		if err := dir.announce(cmd.OutOrStdout(), demo, f.places(border.Addresses())); err != nil {
 			log.Error("announcing the demo", "err", err)
 		}

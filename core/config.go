@@ -108,6 +108,14 @@ func (c Config) validateTokens() (errs []error) {
 		if !t.Scope.Valid() {
 			fail("scope: wants operator or node, not %q", t.Scope)
 		}
+		if len(t.Nodes) > 0 && t.Scope != api.Node {
+			fail("nodes: only a token of scope node speaks for nodes")
+		}
+		for j, n := range t.Nodes {
+			if !api.ValidNode(n) {
+				fail("nodes[%d]: %q is no name of a node: 1 to %d letters, digits, dots, hyphens and underscores, a letter or digit first", j, n, api.MaxNodeName)
+			}
+		}
 	}
 	return errs
 }

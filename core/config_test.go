@@ -40,7 +40,13 @@ func TestConfig(t *testing.T) {
 		"nothing wrong, no HTTP":   {func(c *Config) { c.HTTP = "off" }, ""},
 		"a token of nobody":        {func(c *Config) { c.Tokens = []api.Token{{File: "x", Scope: api.Node}} }, "tokens[0].name: "},
 		"a token of nowhere":       {func(c *Config) { c.Tokens = []api.Token{{Name: "x", Scope: api.Node}} }, "tokens[0].file: "},
-		"a token for nothing":      {func(c *Config) { c.Tokens = []api.Token{{Name: "x", File: "x"}} }, "tokens[0].scope: "},
+		"an operator's token of a node": {func(c *Config) {
+			c.Tokens = []api.Token{{Name: "x", File: "x", Scope: api.Operator, Nodes: []string{"edge-1"}}}
+		}, "tokens[0].nodes: "},
+		"a token of a node's odd name": {func(c *Config) {
+			c.Tokens = []api.Token{{Name: "x", File: "x", Scope: api.Node, Nodes: []string{"edge-1", "edge 2"}}}
+		}, "tokens[0].nodes[1]: "},
+		"a token for nothing": {func(c *Config) { c.Tokens = []api.Token{{Name: "x", File: "x"}} }, "tokens[0].scope: "},
 		"two tokens, one name": {func(c *Config) {
 			one := api.Token{Name: "x", File: "x", Scope: api.Node}
 			c.Tokens = []api.Token{one, one}

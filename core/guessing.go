@@ -2,13 +2,12 @@ package core
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"time"
 
+	"github.com/lindero/lindero/core/api"
 	"github.com/lindero/lindero/core/auth"
 	"github.com/lindero/lindero/core/store"
-	"github.com/lindero/lindero/shield/policy"
 )
 
 // guessesEvery is how often the database is asked for a newer policy.
@@ -32,7 +31,8 @@ func followGuesses(ctx context.Context, s *store.Store, guard *auth.Guard, faile
 }
 
 // readGuesses tells the guard what the policy in force says, unless that is still
-// the version it was told. The built-in policy, version 0, is the guard's default.
+// the version it was told. The built-in policy, version 0, is the guard's default. An
+// error about a version that cannot be used comes once: an older one is told then.
 func readGuesses(ctx context.Context, s *store.Store, guard *auth.Guard, told uint64) (version uint64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, lookupLimit)
 	defer cancel()
@@ -40,15 +40,14 @@ func readGuesses(ctx context.Context, s *store.Store, guard *auth.Guard, told ui
 	if err != nil || r.Policy == told {
 		return told, err
 	}
-	v, err := s.Platform().Policy(ctx, r.Policy)
+	v, fault, err := api.InForce(ctx, s, r.Policy, time.Now())
 	if err != nil {
 		return told, err
 	}
-	var d policy.Document
-	if err := json.Unmarshal(v.Document, &d); err != nil {
-		return told, fmt.Errorf("core: policy %d: %w", r.Policy, err)
-	}
-	bans := d.Bans.Filled()
+	bans := v.Document.Bans.Filled()
 	guard.LimitGuesses(bans.Account, time.Duration(bans.Window))
-	return r.Policy, nil
+	if fault != nil {
+		fault = fmt.Errorf("core: guesses at accounts are limited by policy %d: %w", v.Number, fault)
+	}
+	return r.Policy, fault
 }

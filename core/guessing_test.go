@@ -2,6 +2,7 @@ package core
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 
 	"github.com/lindero/lindero/core/tenancy"
@@ -42,5 +43,22 @@ func TestGuessesAtOneAccount(t *testing.T) {
 	}
 	if code := try("203.0.113.9", password, "phone"); code != 200 {
 		t.Errorf("the phone at home: %d", code)
+	}
+}
+
+// A policy that cannot be read leaves the last one that can in force, and is told once.
+func TestGuessesByTheLastGoodPolicy(t *testing.T) {
+	c, _, _ := start(t, testConfig(t))
+	for _, document := range []string{`{"bans": {"account": 3, "window": "5m"}}`, `{"bans": 7}`} {
+		if _, err := c.store.Platform().PutPolicy(t.Context(), tenancy.PolicyVersion{Document: json.RawMessage(document), Author: "test"}, "put", nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	version, err := readGuesses(t.Context(), c.store, c.front.guard, 0)
+	if err == nil || version != 2 || !strings.Contains(err.Error(), "policy 1") {
+		t.Fatalf("version %d, %v", version, err)
+	}
+	if version, err = readGuesses(t.Context(), c.store, c.front.guard, version); err != nil || version != 2 {
+		t.Errorf("told again: %d, %v", version, err)
 	}
 }

@@ -149,6 +149,32 @@ func TestThreeProcessesServeWhateverDiesBetweenCalls(t *testing.T) {
 	}
 }
 
+// An edge and a relay that are started while core is down do not end: they filter by
+// what was last in force, the edge answers 503, and both go on when core is back.
+func TestAnEdgeStartedWithoutCoreWaitsForIt(t *testing.T) {
+	d := deploy(t)
+	alice := newPhone(t, &d.instance, "101", "udp")
+	alice.register()
+	for _, role := range []string{"core", "edge", "relay"} {
+		d.crash(role)
+	}
+	d.start("relay")
+	edge := d.begin("edge")
+	edge.Await("no core can be reached", 1, 20*time.Second)
+	if _, err := alice.try("600"); phone.Code(err) != 503 {
+		t.Errorf("a call without core: %v, want 503", err)
+	}
+	d.start("core")
+	edge.Await("msg=serving", 1, 20*time.Second)
+	call, err := alice.try("600")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := call.Hangup(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestUpThatIsKilledKeepsRegistrationsAndRecords(t *testing.T) {
 	i := startUp(t, lab.DataDir(t))
 	alice, bob := newPhone(t, i, "101", "udp"), newPhone(t, i, "102", "udp")

@@ -19,6 +19,7 @@ import (
 
 const (
 	maxOrders     = 64 << 20 // bytes of an answer of core; a ban is some 200
+	maxRefusal    = 16 << 10 // bytes of one that is no
 	watchTimeout  = protocol.Hold + 15*time.Second
 	reportTimeout = 5 * time.Second
 )
@@ -50,66 +51,79 @@ func newClient(cfg Config, node string) *client {
 
 func (c *client) close() { c.http.CloseIdleConnections() }
 
-func (c *client) watch(ctx context.Context, w protocol.Watch) (protocol.Orders, error) {
+// watch also says when the answer began to come, which is when core's clock said what
+// is in it.
+func (c *client) watch(ctx context.Context, w protocol.Watch) (o protocol.Orders, at time.Time, err error) {
 	ctx, cancel := context.WithTimeout(ctx, watchTimeout)
 	defer cancel()
-	var o protocol.Orders
-	err := c.post(ctx, protocol.WatchPath, w, &o)
-	return o, err
+	at, err = c.post(ctx, protocol.WatchPath, w, &o)
+	return o, at, err
 }
 
 func (c *client) report(ctx context.Context, r protocol.Report) error {
 	ctx, cancel := context.WithTimeout(ctx, reportTimeout)
 	defer cancel()
-	return c.post(ctx, protocol.ReportPath, r, nil)
+	_, err := c.post(ctx, protocol.ReportPath, r, nil)
+	return err
 }
 
-// post sends in and reads the answer into out, unless that is nil.
-func (c *client) post(ctx context.Context, path string, in, out any) error {
+// post sends in and reads the answer into out, unless that is nil. at is when the
+// answer began to come.
+func (c *client) post(ctx context.Context, path string, in, out any) (at time.Time, err error) {
 	body, err := json.Marshal(in)
 	if err != nil {
-		return fmt.Errorf("shield: asking core: %w", err)
+		return at, fmt.Errorf("shield: asking core: %w", err)
 	}
 	// The file is read each time, so that a new token needs no restart.
 	token, err := os.ReadFile(c.tokenFile)
 	if err != nil {
-		return fmt.Errorf("shield: asking core: %w", err)
+		return at, fmt.Errorf("shield: asking core: %w", err)
 	}
 	path = strings.ReplaceAll(path, "{node}", url.PathEscape(c.node))
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.base+path, bytes.NewReader(body))
 	if err != nil {
-		return fmt.Errorf("shield: asking core: %w", err)
+		return at, fmt.Errorf("shield: asking core: %w", err)
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return fmt.Errorf("shield: asking core: %w", err)
+		return at, fmt.Errorf("shield: asking core: %w", err)
 	}
+	at = time.Now()
 	defer resp.Body.Close()
 	if resp.StatusCode/100 != 2 {
-		text, _ := io.ReadAll(io.LimitReader(resp.Body, maxDetail))
-		return fmt.Errorf("shield: core answers %s: %s", resp.Status, printable(string(text)))
+		text, _ := io.ReadAll(io.LimitReader(resp.Body, maxRefusal))
+		var problem struct{ Detail string }
+		if json.Unmarshal(text, &problem) != nil || problem.Detail == "" {
+			problem.Detail = string(text) // no core of ours, or a proxy before it
+		}
+		return at, &refusalError{resp.Status, printable(problem.Detail)}
 	}
 	if out == nil {
 		_, err := io.Copy(io.Discard, io.LimitReader(resp.Body, maxDetail))
 		if err != nil {
-			return fmt.Errorf("shield: core's answer: %w", err)
+			return at, fmt.Errorf("shield: core's answer: %w", err)
 		}
-		return nil
+		return at, nil
 	}
 	text, err := io.ReadAll(io.LimitReader(resp.Body, maxOrders+1))
 	if err != nil {
-		return fmt.Errorf("shield: core's answer: %w", err)
+		return at, fmt.Errorf("shield: core's answer: %w", err)
 	}
 	if len(text) > maxOrders {
-		return errors.New("shield: core's answer is too long")
+		return at, errors.New("shield: core's answer is too long")
 	}
 	if err := json.Unmarshal(text, out); err != nil {
-		return fmt.Errorf("shield: core's answer: %w", err)
+		return at, fmt.Errorf("shield: core's answer: %w", err)
 	}
-	return nil
+	return at, nil
 }
+
+// A refusalError is that core answered, and will not have what it was told.
+type refusalError struct{ status, detail string }
+
+func (e *refusalError) Error() string { return "shield: core answers " + e.status + ": " + e.detail }
 
 // A backoff is how long to wait after each of several failures in a row: twice as
 // long each time, and not the same for all nodes.

@@ -13,7 +13,7 @@ type Config struct {
 	Mode      string   `yaml:"mode"`       // auto, native, generic, user or off
 	Devices   []string `yaml:"devices"`    // to filter in the kernel; none: user space
 	Pin       string   `yaml:"pin"`        // a BPF file system; mounted when it is not
-	State     string   `yaml:"state"`      // file of the last good policy, bans and classes; made when absent
+	State     string   `yaml:"state"`      // file of the last good policy, bans and classes; made when absent; an edge and a relay have defaults
 	Countries string   `yaml:"countries"`  // MMDB; absent file: countries are off
 	Core      string   `yaml:"core"`       // base URL of core's HTTP; empty: what State says stays in force
 	TokenFile string   `yaml:"token_file"` // of scope node

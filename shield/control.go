@@ -37,6 +37,7 @@ type Status struct {
 	Core          string         `json:"core,omitempty"`
 	CoreHeard     *time.Time     `json:"core_heard,omitempty"` // absent: never
 	CoreFault     string         `json:"core_fault,omitempty"` // "": it answers
+	CoreAhead     float64        `json:"core_ahead,omitzero"`  // seconds by which core's clock is ahead of this machine's
 	Bans          int            `json:"bans"`
 	Sources       map[string]int `json:"sources"` // by class
 }
@@ -55,6 +56,7 @@ func (g *Guard) Status() Status {
 		info := t.Info()
 		s.Table = &info
 	}
+	s.CoreAhead = g.contact.coreAhead().Ahead().Seconds()
 	heard, fault := g.contact.state()
 	if s.CoreFault = fault; !heard.IsZero() {
 		s.CoreHeard = &heard

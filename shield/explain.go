@@ -44,11 +44,9 @@ func (g *Guard) Explain(a netip.Addr, service policy.Service) protocol.Explanati
 	}
 	switch {
 	case banned && facts.Verdict == policy.Banned:
-		e.Rule = fmt.Sprintf("banned by %s until %s: %s", ban.By, ban.Until.UTC().Format(time.RFC3339), ban.Reason)
-	case banned && !ban.Proven && packet.TCP:
-		e.Change = append(e.Change, "its datagrams are dropped: it is banned on evidence that could be forged")
-	case banned && !ban.Proven && facts.Class == policy.Registered:
-		e.Change = append(e.Change, "the end of its registration: the ban is on evidence that could be forged, which counts for nothing against a registered source")
+		e.Rule = fmt.Sprintf("banned by %s until %s: %s", ban.By, policy.When(ban.Until), ban.Reason)
+	case banned && !ban.Proven && facts.List.Action() == policy.ListNone && (packet.TCP || facts.Class != policy.Unknown):
+		e.Change = append(e.Change, ban.Spared(facts.Class))
 	}
 	if where != "" && e.Drops {
 		e.Rule += " (on " + where + ")"

@@ -24,6 +24,7 @@ type contact struct {
 	fault string     // "" : it answers
 	due   []protocol.Explanation
 	bad   uint64 // the policy that was last refused
+	clock protocol.Clock
 }
 
 // follow asks core for orders and obeys them, until ctx ends. While core is away
@@ -34,8 +35,8 @@ func (g *Guard) follow(ctx context.Context) {
 		asked := time.Now()
 		given := g.ledger.told(asked)
 		now := g.force.Load().version
-		w := protocol.Watch{PolicyVersion: now.Number, Made: now.Made, BansRevision: revision}
-		orders, err := g.core.watch(ctx, w)
+		w := protocol.Watch{PolicyVersion: now.Number, Made: now.Made, BansRevision: revision, Instance: g.instance}
+		orders, at, err := g.core.watch(ctx, w)
 		if err != nil {
 			if ctx.Err() == nil {
 				g.contact.lost(err, g.log)
@@ -46,7 +47,7 @@ func (g *Guard) follow(ctx context.Context) {
 		}
 		away.reset()
 		g.contact.found(g.log)
-		useful := g.obey(orders)
+		useful := g.obey(orders, g.contact.compare(orders.Now, at, g.log))
 		if orders.Bans != nil {
 			revision = orders.BansRevision
 		}
@@ -57,13 +58,16 @@ func (g *Guard) follow(ctx context.Context) {
 	}
 }
 
-// obey does what core says, and tells whether that was anything.
-func (g *Guard) obey(o protocol.Orders) (useful bool) {
+// obey does what core says, by its clock, and tells whether that was anything.
+func (g *Guard) obey(o protocol.Orders, clock protocol.Clock) (useful bool) {
 	now := time.Now()
 	if o.Policy != nil && g.obeyPolicy(*o.Policy, now) {
 		useful = true
 	}
 	if o.Bans != nil {
+		for i, b := range *o.Bans {
+			(*o.Bans)[i] = clock.Ours(b)
+		}
 		list, odd := banMap(*o.Bans, now)
 		if odd > 0 {
 			g.log.Warn("shield: core's bans are not all of one source, or too many", "left_out", odd)
@@ -144,6 +148,30 @@ func (c *contact) found(log *slog.Logger) {
 	if back {
 		log.Info("shield: core answers")
 	}
+}
+
+// compare holds core's clock against this machine's; the log hears when they part, and
+// when they are one again.
+func (c *contact) compare(theirs, ours time.Time, log *slog.Logger) protocol.Clock {
+	c.mu.Lock()
+	wrong := c.clock.Wrong()
+	c.clock.Heard(theirs, ours)
+	now := c.clock
+	c.mu.Unlock()
+	switch {
+	case now.Wrong() && !wrong:
+		log.Warn("shield: this machine's clock and core's differ; the ends of bans are corrected by it, but set the clocks right, as by NTP", "core_ahead", now.Ahead())
+	case wrong && !now.Wrong():
+		log.Info("shield: this machine's clock and core's agree again")
+	}
+	return now
+}
+
+// coreAhead is by how much core's clock is ahead of this machine's.
+func (c *contact) coreAhead() protocol.Clock {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.clock
 }
 
 // refuse notes a policy that cannot be obeyed, and says whether that is news.

@@ -2,7 +2,10 @@ package shield
 
 import (
 	"context"
+	"io"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -403,4 +406,57 @@ func TestTheDoorMayBeUsedFromAnywhere(t *testing.T) {
 	if err != nil || s.Policy == nil || s.Policy.Number != 50 || len(s.Bans) == 0 {
 		t.Errorf("the state at the end: policy %+v, %d bans, %v", s.Policy, len(s.Bans), err)
 	}
+}
+
+// A kernel may say for pages why it will not filter. Core takes phrases; a report that
+// is too long for it would never come through, with the bans and counters in it.
+func TestALongReasonIsToldShort(t *testing.T) {
+	core := newFakeCore()
+	g := guard(t, core.serve(t))
+	at := *g.post.Load()
+	at.reason = strings.Repeat("the verifier says ñ\n", 1000)
+	g.post.Store(&at)
+	run(t, g)
+	r := core.reported(t, "why", func(r protocol.Report) bool { return r.Reason != "" })
+	if len(r.Reason) > maxPhrase || strings.Contains(r.Reason, "\n") || !strings.HasPrefix(r.Reason, "the verifier says ñ the") {
+		t.Errorf("%d bytes: %q", len(r.Reason), r.Reason)
+	}
+}
+
+// A node that core will not hear says so, once, and why.
+func TestARefusedReportIsSaid(t *testing.T) {
+	var mu sync.Mutex
+	var text strings.Builder
+	log := slog.New(slog.NewTextHandler(lockedWriter{&mu, &text}, nil))
+	core := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusForbidden)
+		io.WriteString(w, `{"title":"Forbidden","status":403,"detail":"the token of west speaks for edge-w1 and not for edge-1"}`)
+	}))
+	t.Cleanup(core.Close)
+	cfg := testConfig(t)
+	cfg.Core = core.URL
+	g, err := New(cfg, "edge-1", "edge", log, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop := run(t, g)
+	eventually(t, "two reports are refused", func() bool { return g.tallied.reportFaults.Load() >= 2 })
+	stop()
+	mu.Lock()
+	defer mu.Unlock()
+	if n := strings.Count(text.String(), "core takes no report"); n != 1 || !strings.Contains(text.String(), "not for edge-1") || strings.Contains(text.String(), "title") {
+		t.Errorf("said %d times\n%s", n, text.String())
+	}
+}
+
+// A lockedWriter lets a test read what a logger writes.
+type lockedWriter struct {
+	mu *sync.Mutex
+	w  io.Writer
+}
+
+func (l lockedWriter) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.w.Write(b)
 }

@@ -55,13 +55,11 @@ func (m moment) second(t time.Time) uint32 {
 }
 
 // effective is what the filter should know of a source; nothing if it is unknown.
-// A ban on evidence that may be forged takes nothing from a source that had
-// answered a challenge before.
 func (l *ledger) effective(k judge.Key, now moment) (judge.Source, bool) {
 	s := l.standings[k]
 	class, until := s.class(now.wall)
 	if b, ok := l.bans.of(k, now.wall); ok {
-		if b.Proven || class == policy.Unknown || s.since.After(b.Since) {
+		if b.Holds(class, s.since, false) { // the filter knows connections by itself
 			return judge.Source{Class: policy.Ban, Proven: b.Proven, Until: now.second(b.Until)}, true
 		}
 	}
@@ -117,14 +115,15 @@ func (l *ledger) offended(e event, rules policy.Bans, now time.Time) {
 		return // one datagram with its address would silence who answered a challenge
 	}
 	registered := class == policy.Registered
-	reason, guilty := l.docket.strike(strikeKey{k, e.offence, e.proven}, registered, rules, now)
+	file := l.docket.of(e.proven)
+	reason, guilty := file.strike(strikeKey{k, e.offence}, registered, rules, now)
 	if !guilty {
 		return
 	}
 	if e.detail != "" {
 		reason += ": " + printable(e.detail)
 	}
-	long := l.docket.sentence(repeatKey{k, registered}, time.Duration(rules.Duration), now)
+	long := file.sentence(repeatKey{k, registered}, time.Duration(rules.Duration), now)
 	b := protocol.Ban{Prefix: prefixOf(k), Reason: reason, Since: now, Until: now.Add(long), By: l.node, Proven: e.proven}
 	l.add(k, ban{Ban: b, origin: untold}, now)
 	l.made++

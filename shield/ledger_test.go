@@ -129,7 +129,7 @@ func TestAnOfficesFirstBanIsTheFirst(t *testing.T) {
 		l.save(&s, time.Now())
 		next := newLedger(newUser(), "edge-1", quiet())
 		next.load(s, time.Now())
-		if office, others := next.docket.repeats[repeatKey{key, true}].times, next.docket.repeats[repeatKey{key, false}].times; office != 2 || others != 3 {
+		if office, others := next.docket.proven.repeats[repeatKey{key, true}].times, next.docket.proven.repeats[repeatKey{key, false}].times; office != 2 || others != 3 {
 			t.Errorf("after a restart %d bans of the office are counted, and %d of others", office, others)
 		}
 	})
@@ -280,10 +280,10 @@ func TestStrangersFillNoTable(t *testing.T) {
 			l.offended(event{source: a, offence: Scanner}, rules(), now)
 		}
 	}
-	if n := len(l.docket.strikes); n > maxStrikes {
+	if n := len(l.docket.forged.strikes); n > maxStrikes {
 		t.Errorf("%d counts of offences", n)
 	}
-	if n := len(l.docket.repeats); n > maxRepeats {
+	if n := len(l.docket.forged.repeats); n > maxRepeats {
 		t.Errorf("%d counts of bans", n)
 	}
 	if n := len(l.bans.here); n != crowded {
@@ -444,3 +444,32 @@ func TestTheFilterIsMadeToSayWhatTheLedgerDoes(t *testing.T) {
 
 // pass lets a bubble's clock go on.
 func pass(d time.Duration) { <-time.After(d) }
+
+// Forged sources, however many, take nothing from what is counted on evidence that
+// could not be forged: neither strikes nor how often somebody was banned.
+func TestForgedStrikesTakeNoPlaceOfProvenOnes(t *testing.T) {
+	l := newLedger(newUser(), "edge-1", quiet())
+	const guessers = 20
+	guesser := func(i int) string { return fmt.Sprintf("203.0.113.%d", i) }
+	for i := range guessers {
+		accuse(l, guesser(i), BadCredentials, true, rules().Failures-1)
+	}
+	for i := range 3 * maxStrikes {
+		a := netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})
+		l.offended(event{source: a, offence: Malformed, detail: "forged"}, rules(), time.Now())
+	}
+	for i := range guessers {
+		accuse(l, guesser(i), BadCredentials, true, 1)
+		if _, banned := l.bans.of(judge.KeyOf(addr(guesser(i))), time.Now()); !banned {
+			t.Fatalf("%s has %d wrong credentials and is not banned", guesser(i), rules().Failures)
+		}
+	}
+	for i := range 2 * maxRepeats {
+		l.docket.of(false).sentence(repeatKey{judge.Key(i + 1<<24), false}, time.Minute, time.Now())
+	}
+	for i := range guessers {
+		if d := l.docket.of(true).sentence(repeatKey{judge.KeyOf(addr(guesser(i))), false}, time.Minute, time.Now()); d != 2*time.Minute {
+			t.Fatalf("the second ban of %s lasts %v", guesser(i), d)
+		}
+	}
+}

@@ -35,6 +35,7 @@ var (
 	modeDesc     = prometheus.NewDesc("lindero_shield_mode_info", "Who judges packets.", []string{"mode"}, nil)
 	offencesDesc = prometheus.NewDesc("lindero_shield_offences_total", "Offences that the roles told.", []string{"offence"}, nil)
 	coreDesc     = prometheus.NewDesc("lindero_shield_core_reachable", "1 when core answered the last time it was asked.", nil, nil)
+	clockDesc    = prometheus.NewDesc("lindero_shield_core_clock_ahead_seconds", "By how much core's clock is ahead of this machine's.", nil, nil)
 	faultsDesc   = prometheus.NewDesc("lindero_shield_faults_total", "What went wrong.", []string{"fault"}, nil)
 )
 
@@ -43,7 +44,7 @@ type collector struct{ g *Guard }
 
 // Describe implements prometheus.Collector.
 func (collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{packetsDesc, bansDesc, sourcesDesc, policyDesc, tableDesc, modeDesc, offencesDesc, coreDesc, faultsDesc} {
+	for _, d := range []*prometheus.Desc{packetsDesc, bansDesc, sourcesDesc, policyDesc, tableDesc, modeDesc, offencesDesc, coreDesc, clockDesc, faultsDesc} {
 		ch <- d
 	}
 }
@@ -87,6 +88,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 			reachable = 1
 		}
 		gauge(coreDesc, reachable)
+		gauge(clockDesc, g.contact.coreAhead().Ahead().Seconds())
 	}
 	counter(faultsDesc, g.tallied.lost.Load(), "sighting_lost")
 	counter(faultsDesc, g.tallied.reportFaults.Load(), "report")

@@ -32,8 +32,8 @@ func (o Offence) String() string {
 }
 
 const (
-	maxStrikes  = 1 << 16        // sources whose offences are counted at once
-	maxRepeats  = 1 << 14        // sources whose bans are counted
+	maxStrikes  = 1 << 16        // sources whose offences are counted at once, by each kind of evidence
+	maxRepeats  = 1 << 14        // sources whose bans are counted, likewise
 	maxTimes    = 32             // so often is a ban counted; it is a day long by then
 	longestBan  = 24 * time.Hour // of those the edge makes
 	repeatAfter = 24 * time.Hour // a ban that ended so long ago is forgotten
@@ -43,18 +43,16 @@ const (
 	officeWorth = 10             // so many times the limit has a registered source: an office is behind it
 )
 
-// A strike counts a source's offences of one kind since began. Forged messages
-// are counted apart, so that they never become evidence that cannot be forged.
+// A strike counts a source's offences of one kind since began.
 type strike struct {
 	began time.Time
 	n     int
 }
 
-// A strikeKey is whose, what for, and with what evidence.
+// A strikeKey is whose, and what for.
 type strikeKey struct {
 	source  judge.Key
 	offence Offence
-	proven  bool
 }
 
 // A repeatKey is whose bans are counted. Those of the time when somebody was
@@ -71,22 +69,42 @@ type repeat struct {
 	ended time.Time
 }
 
-// A docket counts offences until they make a ban. The ledger's lock guards it.
-// Both tables are bounded; in a full one a newcomer takes the place of any other,
-// so a forger of sources only makes others' counts start anew.
-type docket struct {
+// A docket counts offences until they make a ban, those that may be forged apart: they
+// never become evidence that cannot be, and a forger of sources takes the place of
+// nobody else's. The ledger's lock guards it.
+type docket struct{ forged, proven file }
+
+func newDocket() docket { return docket{newFile(false), newFile(true)} }
+
+// of is the file of evidence of a kind.
+func (d *docket) of(proven bool) *file {
+	if proven {
+		return &d.proven
+	}
+	return &d.forged
+}
+
+func (d *docket) forget(window time.Duration, now time.Time) {
+	d.forged.forget(window, now)
+	d.proven.forget(window, now)
+}
+
+// A file is what is counted on one kind of evidence. Both tables are bounded; in a
+// full one a newcomer takes the place of any other, whose count starts anew.
+type file struct {
+	proven  bool
 	strikes map[strikeKey]strike
 	repeats map[repeatKey]repeat
 }
 
-func newDocket() docket {
-	return docket{strikes: map[strikeKey]strike{}, repeats: map[repeatKey]repeat{}}
+func newFile(proven bool) file {
+	return file{proven, map[strikeKey]strike{}, map[repeatKey]repeat{}}
 }
 
 // strike counts one offence and says whether it is one too many, and why. Behind a
 // registered source may be an office, where one phone with an old password must not
 // silence all the others.
-func (d *docket) strike(k strikeKey, registered bool, rules policy.Bans, now time.Time) (reason string, guilty bool) {
+func (d *file) strike(k strikeKey, registered bool, rules policy.Bans, now time.Time) (reason string, guilty bool) {
 	limit := 0
 	switch k.offence {
 	case BadCredentials:
@@ -97,7 +115,7 @@ func (d *docket) strike(k strikeKey, registered bool, rules policy.Bans, now tim
 		if rules.Scanners != nil && !*rules.Scanners {
 			return "", false
 		}
-		if k.proven {
+		if d.proven {
 			return "scanner", true
 		}
 		limit = forgedMarks // a scanner sends hundreds
@@ -131,7 +149,7 @@ func (d *docket) strike(k strikeKey, registered bool, rules policy.Bans, now tim
 
 // sentence is how long the source is banned this time: twice as long as the time
 // before, up to a day.
-func (d *docket) sentence(k repeatKey, first time.Duration, now time.Time) time.Duration {
+func (d *file) sentence(k repeatKey, first time.Duration, now time.Time) time.Duration {
 	r, ok := d.repeats[k]
 	if ok && now.Sub(r.ended) >= repeatAfter {
 		r = repeat{}
@@ -150,7 +168,7 @@ func (d *docket) sentence(k repeatKey, first time.Duration, now time.Time) time.
 }
 
 // forget takes out what no longer counts.
-func (d *docket) forget(window time.Duration, now time.Time) {
+func (d *file) forget(window time.Duration, now time.Time) {
 	for k, s := range d.strikes {
 		if now.Sub(s.began) >= window {
 			delete(d.strikes, k)
@@ -185,13 +203,13 @@ func printable(s string) string {
 	return strings.TrimSpace(s)
 }
 
-// tidy takes out of an operator's words what would disturb a list of them.
-func tidy(s string) string {
+// tidy is at most so many bytes of a text, without what would disturb a list of such.
+func tidy(s string, most int) string {
 	s = strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
 			return ' '
 		}
 		return r
-	}, s[:min(len(s), maxReason)])
+	}, s[:min(len(s), most)])
 	return strings.TrimSpace(strings.ToValidUTF8(s, ""))
 }

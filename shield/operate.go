@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/lindero/lindero/shield/judge"
+	"github.com/lindero/lindero/shield/policy"
 	"github.com/lindero/lindero/shield/protocol"
 )
 
@@ -19,12 +20,12 @@ func (g *Guard) Ban(b protocol.Ban) error {
 	if err != nil {
 		return err
 	}
-	b.Prefix, b.By, b.Reason = p, cmp.Or(b.By, g.node), tidy(b.Reason)
+	b.Prefix, b.By, b.Reason = p, cmp.Or(b.By, g.node), tidy(b.Reason, maxReason)
 	if b.Since.IsZero() {
 		b.Since = now
 	}
 	if !b.Until.After(now) {
-		return fmt.Errorf("shield: a ban until %v is over already", b.Until.Format(time.RFC3339))
+		return fmt.Errorf("shield: a ban until %s is over already", policy.When(b.Until))
 	}
 	if !g.ledger.banHere(k, b, now) {
 		return errors.New("shield: there are too many bans; networks belong into the deny list of the policy")

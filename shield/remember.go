@@ -21,8 +21,10 @@ func (l *ledger) save(s *state, now time.Time) {
 	for k, at := range l.bans.lifted {
 		s.Lifted = append(s.Lifted, savedLift{prefixOf(k), at})
 	}
-	for k, r := range l.docket.repeats {
-		s.Repeats = append(s.Repeats, savedRepeat{prefixOf(k.source), r.times, r.ended, k.registered})
+	for _, f := range []file{l.docket.forged, l.docket.proven} {
+		for k, r := range f.repeats {
+			s.Repeats = append(s.Repeats, savedRepeat{prefixOf(k.source), r.times, r.ended, k.registered, f.proven})
+		}
 	}
 	for k, st := range l.standings {
 		if class, _ := st.class(now); class != policy.Unknown {
@@ -45,6 +47,9 @@ func (l *ledger) load(s state, now time.Time) (odd int) {
 			continue
 		}
 		b.Prefix = p
+		if ahead := b.Since.Sub(now); ahead > 0 { // the machine's clock was set back
+			b.Since, b.Until = now, b.Until.Add(-ahead)
+		}
 		if b.Until.After(now) {
 			l.bans.put(k, ban{Ban: b.Ban, origin: b.Origin})
 		}
@@ -55,8 +60,9 @@ func (l *ledger) load(s state, now time.Time) (odd int) {
 		}
 	}
 	for _, r := range s.Repeats {
-		if k, _, err := one(r.Prefix); err == nil && r.Times > 0 && len(l.docket.repeats) < maxRepeats {
-			l.docket.repeats[repeatKey{k, r.Registered}] = repeat{min(r.Times, maxTimes), r.Ended}
+		repeats := l.docket.of(r.Proven).repeats
+		if k, _, err := one(r.Prefix); err == nil && r.Times > 0 && len(repeats) < maxRepeats {
+			repeats[repeatKey{k, r.Registered}] = repeat{min(r.Times, maxTimes), earlier(r.Ended, now.Add(longestBan))}
 		}
 	}
 	for _, x := range s.Sources {
@@ -65,9 +71,9 @@ func (l *ledger) load(s state, now time.Time) (odd int) {
 			odd++
 			continue
 		}
-		st := standing{known: wall(x.Known), registered: wall(x.Registered), since: wall(x.Since)}
-		if st.known.After(now.Add(knownFor)) {
-			st.known = now.Add(knownFor) // the machine's clock was set back
+		st := standing{ // no longer than it could be, had it begun now
+			known: earlier(wall(x.Known), now.Add(knownFor)), registered: earlier(wall(x.Registered), now.Add(longestRegistration)),
+			since: earlier(wall(x.Since), now),
 		}
 		if class, _ := st.class(now); class != policy.Unknown && len(l.standings) < maxStandings {
 			l.standings[k] = st
@@ -190,6 +196,13 @@ func banMap(list []protocol.Ban, now time.Time) (m map[judge.Key]protocol.Ban, o
 		}
 	}
 	return m, odd
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // seconds and wall are times as seconds, where 0 is the zero time.

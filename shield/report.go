@@ -2,6 +2,7 @@ package shield
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/lindero/lindero/shield/protocol"
@@ -11,6 +12,7 @@ const (
 	reportEvery    = time.Second
 	reportMostWait = 5 * time.Second // between tries while core is away
 	maxBanned      = 1000            // bans told in one report
+	maxPhrase      = 300             // bytes of a reason that core takes; a kernel's may be pages
 )
 
 // reportOn tells core every second what the node sees, and at once when it asked
@@ -19,11 +21,18 @@ func (g *Guard) reportOn(ctx context.Context) {
 	away := backoff{first: reportEvery, most: reportMostWait}
 	t := time.NewTicker(reportEvery)
 	defer t.Stop()
-	for {
-		if err := g.report(ctx); err != nil && ctx.Err() == nil {
+	for refused := false; ; {
+		err := g.report(ctx)
+		if err != nil && ctx.Err() == nil {
+			// That core is away follow says; that it will not hear this node, nobody else.
+			if !refused && errors.As(err, new(*refusalError)) {
+				refused = true
+				g.log.Warn("shield: core takes no report of this node: it knows neither its bans nor its counters", "err", err)
+			}
 			g.tallied.reportFaults.Add(1)
 			pause(ctx, away.wait())
 		} else {
+			refused = false
 			away.reset()
 		}
 		select {
@@ -46,7 +55,7 @@ func (g *Guard) report(ctx context.Context) error {
 	banned := g.ledger.untold(maxBanned, time.Now())
 	at := g.post.Load()
 	r := protocol.Report{
-		Role: g.role, Mode: at.mode, Reason: at.reason, Devices: g.cfg.Devices,
+		Instance: g.instance, Now: time.Now(), Role: g.role, Mode: at.mode, Reason: tidy(at.reason, maxPhrase), Devices: g.cfg.Devices,
 		PolicyVersion: g.force.Load().version.Number, TableVersion: g.table.Load().Info().Version,
 		Counters: counters, Banned: banned, Answers: due,
 	}

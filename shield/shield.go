@@ -7,6 +7,7 @@ package shield
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"log/slog"
 	"net"
@@ -27,6 +28,7 @@ type Guard struct {
 	// Constant after New.
 	cfg        Config
 	node, role string
+	instance   string // made up: whoever goes by the same name has another
 	log        *slog.Logger
 	ledger     *ledger
 	core       *client // nil: there is no core
@@ -65,7 +67,7 @@ func New(cfg Config, node, role string, log *slog.Logger, reg prometheus.Registe
 		return nil, err
 	}
 	g := &Guard{
-		cfg: cfg, node: node, role: role, log: log,
+		cfg: cfg, node: node, role: role, instance: rand.Text(), log: log,
 		ledger:    newLedger(at.filter, node, log),
 		core:      newClient(cfg, node),
 		sysctl:    sysctl{ephemeralPath, reservedPath},

@@ -19,6 +19,9 @@ const (
 	knownAgain = 5 * time.Minute
 )
 
+// longestRegistration is the longest that core's max_expires may be.
+const longestRegistration = 24 * time.Hour
+
 // A standing is what a source has earned.
 type standing struct {
 	known      time.Time // until when

@@ -48,6 +48,7 @@ type savedRepeat struct {
 	Times      int          `json:"times"`
 	Ended      time.Time    `json:"ended"`
 	Registered bool         `json:"registered,omitempty"`
+	Proven     bool         `json:"proven,omitempty"`
 }
 
 // savedSource is a standing; there may be many, so its keys are short and its

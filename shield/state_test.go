@@ -160,3 +160,32 @@ func FuzzState(f *testing.F) {
 		}
 	})
 }
+
+// A state that was saved while the machine's clock was ahead trusts nobody for longer
+// than anybody can be trusted, and bans nobody for longer than was meant.
+func TestAStateOfAClockAheadIsBounded(t *testing.T) {
+	now := time.Now()
+	ahead := now.Add(1000 * time.Hour)
+	l := newLedger(newUser(), "edge-1", quiet())
+	l.promote(addr("192.0.2.1"), ahead.Add(time.Hour), ahead)
+	l.promote(addr("192.0.2.2"), time.Time{}, ahead)
+	l.offended(event{source: addr("203.0.113.9"), offence: Scanner, proven: true}, rules(), ahead)
+	var s state
+	l.save(&s, ahead)
+	next := newLedger(newUser(), "edge-1", quiet())
+	next.load(s, now)
+	for a, most := range map[string]time.Duration{"192.0.2.1": longestRegistration, "192.0.2.2": knownFor} {
+		st := next.standings[judge.KeyOf(addr(a))]
+		if _, until := st.class(now); until.After(now.Add(most)) || st.since.After(now) {
+			t.Errorf("%s is trusted until %v, since %v; it is %v", a, until, st.since, now)
+		}
+	}
+	if b, ok := next.bans.of(judge.KeyOf(addr("203.0.113.9")), now); !ok || b.Until.After(now.Add(time.Duration(rules().Duration))) || b.Since.After(now) {
+		t.Errorf("banned %v: %+v", ok, b)
+	}
+	for _, r := range next.docket.of(true).repeats {
+		if r.ended.After(now.Add(longestBan)) {
+			t.Errorf("a repeat counts until %v", r.ended)
+		}
+	}
+}

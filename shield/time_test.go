@@ -245,3 +245,43 @@ func TestAnAnswerDoesNotWaitForTheNextReport(t *testing.T) {
 		}
 	})
 }
+
+// With a clock that differs from core's a ban of core's ends when core means it to,
+// and both the log and the status say that the clocks differ.
+func TestABanOfACoreWithAnotherClockEndsOnTime(t *testing.T) {
+	for name, ahead := range map[string]time.Duration{"behind": -time.Hour, "ahead": time.Hour, "the same": 0} {
+		t.Run(name, func(t *testing.T) {
+			core := &bubbleCore{}
+			core.do = func(path string, body []byte) (any, error) {
+				var w protocol.Watch
+				if strings.HasSuffix(path, "/watch") && json.Unmarshal(body, &w) == nil && w.BansRevision == "" {
+					theirs := time.Now().Add(ahead)
+					list := []protocol.Ban{{Prefix: pfx("203.0.113.9/32"), Since: theirs, Until: theirs.Add(10 * time.Minute), Proven: true}}
+					return protocol.Orders{Now: theirs, Bans: &list, BansRevision: "b1"}, nil
+				}
+				if strings.HasSuffix(path, "/watch") {
+					return nil, nil
+				}
+				var r protocol.Report
+				if err := json.Unmarshal(body, &r); err != nil || r.Instance == "" || time.Since(r.Now).Abs() > time.Second {
+					t.Errorf("the report is %s", body)
+				}
+				return protocol.Orders{}, nil
+			}
+			inBubble(t, core, func(t *testing.T, g *Guard) {
+				pass(time.Second)
+				if n := time.Duration(g.Status().CoreAhead * float64(time.Second)); n != ahead {
+					t.Errorf("core's clock is %v ahead, status says %v", ahead, n)
+				}
+				pass(9 * time.Minute)
+				if g.Admit(addr("203.0.113.9"), policy.SIP, false) {
+					t.Error("the ban ended early")
+				}
+				pass(2 * time.Minute)
+				if !g.Admit(addr("203.0.113.9"), policy.SIP, false) {
+					t.Error("the ban did not end")
+				}
+			})
+		})
+	}
+}

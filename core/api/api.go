@@ -65,6 +65,7 @@ const (
 	stopLimit     = 5 * time.Second
 	maxHeader     = 16 << 10
 	maxConns      = 4096
+	maxConnsOfOne = 256 // of one IPv4 address or IPv6 /64
 	countriesLook = 10 * time.Second
 	keepBans      = 200_000 // that are over
 )
@@ -136,7 +137,7 @@ func (a *API) Run(ctx context.Context) error {
 		BaseContext:       func(net.Listener) context.Context { return ctx }, // held calls end with Run
 	}
 	g.Go(func() error {
-		err := server.Serve(limitConns(a.listen, maxConns))
+		err := server.Serve(limitConns(a.listen, maxConns, maxConnsOfOne, func() { a.metrics.refused.WithLabelValues("connections").Inc() }))
 		if ctx.Err() != nil {
 			return nil
 		}

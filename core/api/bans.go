@@ -23,11 +23,7 @@ func (a *API) bans(ctx context.Context, _ *struct{}) (*bansOutput, error) {
 	if err != nil {
 		return nil, a.failed(ctx, "ban", err)
 	}
-	out := make([]protocol.Ban, len(all))
-	for i, b := range all {
-		out[i] = banOf(b)
-	}
-	return &bansOutput{out}, nil
+	return &bansOutput{bansOf(all)}, nil
 }
 
 // A PastBan is a ban there was, or is.
@@ -52,14 +48,18 @@ func (a *API) pastBans(ctx context.Context, in *limitInput) (*pastBansOutput, er
 	if err != nil {
 		return nil, a.failed(ctx, "ban", err)
 	}
-	out := make([]PastBan, len(all))
-	for i, b := range all {
-		out[i] = PastBan{Prefix: b.Prefix, Reason: b.Reason, Since: b.Since.UTC(), Until: b.Until.UTC(), By: b.By, Proven: b.Proven,
+	out := make([]PastBan, 0, len(all))
+	for _, b := range all {
+		if !b.Prefix.IsValid() {
+			continue // the board says so
+		}
+		one := PastBan{Prefix: b.Prefix, Reason: b.Reason, Since: b.Since.UTC(), Until: b.Until.UTC(), By: b.By, Proven: b.Proven,
 			InForce: b.InForce(time.Now()), LiftedBy: b.LiftedBy}
 		if !b.LiftedAt.IsZero() {
 			at := b.LiftedAt.UTC()
-			out[i].LiftedAt = &at
+			one.LiftedAt = &at
 		}
+		out = append(out, one)
 	}
 	return &pastBansOutput{out}, nil
 }

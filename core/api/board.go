@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -37,10 +36,12 @@ type board struct {
 type notice struct {
 	revisions  tenancy.Revisions
 	policy     policy.Version
+	fault      string // why the version put last, revisions.Policy, is not the one in force; "" : it is
 	policyJSON []byte
 	bans       []protocol.Ban
 	banOf      map[netip.Prefix]*protocol.Ban
 	bansJSON   []byte
+	damaged    int // bans that are kept and cannot be read
 	compiled   *policy.Compiled
 }
 
@@ -125,13 +126,17 @@ func (b *board) refresh(ctx context.Context) error {
 		return err
 	}
 	if n.bansJSON == nil || n.revisions.Bans != r.Bans || n.someOver() {
+		damaged := n.damaged
 		if err := n.readBans(ctx, b.store); err != nil {
 			return err
+		}
+		if n.damaged > damaged {
+			b.log.Error("bans are kept that cannot be read, so they ban nobody; ban those sources anew", "bans", n.damaged)
 		}
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	news := b.now.revisions != r || b.now.policyJSON == nil
+	news := b.now.revisions != r || b.now.policyJSON == nil || b.now.policy.Number != n.policy.Number
 	n.revisions = r
 	b.now = n
 	if news {
@@ -141,23 +146,30 @@ func (b *board) refresh(ctx context.Context) error {
 	return nil
 }
 
-// readPolicy makes n tell of version number, compiled as of now.
-func (n *notice) readPolicy(ctx context.Context, b *board, number uint64) (err error) {
+// readPolicy makes n tell of version number, or of what is in force while that cannot
+// be used, compiled as of now.
+func (n *notice) readPolicy(ctx context.Context, b *board, number uint64) error {
 	if n.policyJSON == nil || n.policy.Number != number {
-		if n.policy, err = readVersion(ctx, b.store, number); err != nil {
+		v, fault, err := InForce(ctx, b.store, number, time.Now())
+		if err != nil {
 			return err
 		}
-		if n.policyJSON, err = json.Marshal(n.policy); err != nil {
-			return fmt.Errorf("api: policy %d: %w", number, err)
+		text, err := json.Marshal(v)
+		if err != nil {
+			return fmt.Errorf("api: policy %d: %w", v.Number, err)
+		}
+		before := n.fault
+		n.policy, n.policyJSON, n.fault = v, text, unusable(number, v, fault)
+		if n.fault != "" && n.fault != before {
+			b.log.Error("the policy is not the one that was put last", "err", n.fault)
 		}
 	}
-	n.compiled, err = policy.Compile(n.policy.Document, n.policy.Number, time.Now())
+	compiled, err := policy.Compile(n.policy.Document, n.policy.Number, time.Now())
 	if err != nil {
-		// A program with other rules put it. That must stop no call, and no better version.
-		b.log.Error("the policy in force cannot be compiled; core explains by the built-in one", "version", number, "err", err)
-		n.compiled, err = policy.Compile(policy.Default(), number, time.Now())
+		return fmt.Errorf("api: policy %d: %w", n.policy.Number, err) // it did a moment ago
 	}
-	return err
+	n.compiled = compiled
+	return nil
 }
 
 // someOver tells whether a ban has ended since the list was read. Nodes know when
@@ -172,10 +184,10 @@ func (n *notice) readBans(ctx context.Context, s *store.Store) error {
 	if err != nil {
 		return err
 	}
-	n.bans = make([]protocol.Ban, len(all))
-	n.banOf = make(map[netip.Prefix]*protocol.Ban, len(all))
-	for i, b := range all {
-		n.bans[i] = banOf(b)
+	n.bans = bansOf(all)
+	n.damaged = len(all) - len(n.bans)
+	n.banOf = make(map[netip.Prefix]*protocol.Ban, len(n.bans))
+	for i, b := range n.bans {
 		n.banOf[b.Prefix] = &n.bans[i]
 	}
 	if n.bansJSON, err = json.Marshal(n.bans); err != nil {
@@ -199,9 +211,20 @@ func readVersion(ctx context.Context, s *store.Store, number uint64) (policy.Ver
 func versionOf(v tenancy.PolicyVersion) (policy.Version, error) {
 	out := policy.Version{Number: v.Number, Author: v.Author, Note: v.Note, Made: v.Made.UTC()}
 	if err := json.Unmarshal(v.Document, &out.Document); err != nil {
-		return policy.Version{}, errors.Join(fmt.Errorf("api: policy %d is kept but cannot be read", v.Number), err)
+		return policy.Version{}, fmt.Errorf("api: policy %d %w: %w", v.Number, errUnusable, err)
 	}
 	return out, nil
+}
+
+// bansOf are those of all that say whom they ban.
+func bansOf(all []tenancy.Ban) []protocol.Ban {
+	out := make([]protocol.Ban, 0, len(all))
+	for _, b := range all {
+		if b.Prefix.IsValid() {
+			out = append(out, banOf(b))
+		}
+	}
+	return out
 }
 
 func banOf(b tenancy.Ban) protocol.Ban {

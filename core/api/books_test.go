@@ -16,12 +16,18 @@ func look() (notice, <-chan struct{}) {
 	return notice{policyJSON: []byte("{}"), bansJSON: []byte("[]")}, nil
 }
 
+// told is heard of a node that has one process.
+func (n *nodes) told(name string, r protocol.Report) error {
+	_, err := n.heard(speaker{nodeKey: nodeKey{name: name}}, r)
+	return err
+}
+
 // A node that is silent is shown as gone after a minute and forgotten after a day;
 // one that waits is there, however long nobody has anything for it.
 func TestNodesComeAndGo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNodes()
-		if err := n.heard("edge1", protocol.Report{Role: "edge", Counters: []protocol.Counter{{Country: "ES", Verdict: "passed", Packets: 5}}}); err != nil {
+		if err := n.told("edge1", protocol.Report{Role: "edge", Counters: []protocol.Counter{{Country: "ES", Verdict: "passed", Packets: 5}}}); err != nil {
 			t.Fatal(err)
 		}
 		gone := func() (gone bool) {
@@ -53,8 +59,8 @@ func TestNodesComeAndGo(t *testing.T) {
 		}
 
 		began := time.Now()
-		orders, err := n.watch(t.Context(), "edge1", protocol.Watch{BansRevision: "b0"}, look)
-		if err != nil || string(orders) != "{}" || time.Since(began) != protocol.Hold {
+		orders, err := n.watch(t.Context(), speaker{nodeKey: nodeKey{name: "edge1"}}, protocol.Watch{BansRevision: "b0"}, look)
+		if err != nil || !strings.HasPrefix(string(orders), `{"now":"`) || strings.Contains(string(orders), "policy") || time.Since(began) != protocol.Hold {
 			t.Errorf("held for %v: %s %v", time.Since(began), orders, err)
 		}
 	})
@@ -66,7 +72,7 @@ func TestWatchEndsWithItsCaller(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 		defer cancel()
 		began := time.Now()
-		if _, err := n.watch(ctx, "edge1", protocol.Watch{BansRevision: "b0"}, look); err != nil || time.Since(began) != 3*time.Second {
+		if _, err := n.watch(ctx, speaker{nodeKey: nodeKey{name: "edge1"}}, protocol.Watch{BansRevision: "b0"}, look); err != nil || time.Since(began) != 3*time.Second {
 			t.Errorf("held for %v: %v", time.Since(began), err)
 		}
 	})
@@ -76,18 +82,18 @@ func TestWatchEndsWithItsCaller(t *testing.T) {
 func TestQuestionsExpire(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNodes()
-		if err := n.heard("edge1", protocol.Report{}); err != nil {
+		if err := n.told("edge1", protocol.Report{}); err != nil {
 			t.Fatal(err)
 		}
 		for i := range 2 * maxQuestions {
 			n.ask("", protocol.Question{ID: fmt.Sprint(i), Address: netip.MustParseAddr("192.0.2.1")}, time.Now().Add(time.Second))
 		}
-		if got := len(n.byName["edge1"].questions); got != maxQuestions {
+		if got := len(n.byName["edge1"][0].questions); got != maxQuestions {
 			t.Errorf("%d questions wait", got)
 		}
 		<-time.After(2 * time.Second)
 		n.ask("", protocol.Question{ID: "new", Address: netip.MustParseAddr("192.0.2.1")}, time.Now().Add(time.Second))
-		orders, err := n.watch(t.Context(), "edge1", protocol.Watch{BansRevision: "b0"}, look)
+		orders, err := n.watch(t.Context(), speaker{nodeKey: nodeKey{name: "edge1"}}, protocol.Watch{BansRevision: "b0"}, look)
 		if err != nil || strings.Contains(string(orders), `"id"`) && strings.Count(string(orders), `"id"`) != 1 {
 			t.Errorf("orders %s %v", orders, err)
 		}
@@ -97,17 +103,17 @@ func TestQuestionsExpire(t *testing.T) {
 func TestNodesAreBounded(t *testing.T) {
 	n := newNodes()
 	for i := range maxNodes {
-		if err := n.heard(fmt.Sprint("n", i), protocol.Report{}); err != nil {
+		if err := n.told(fmt.Sprint("n", i), protocol.Report{}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if n.heard("one more", protocol.Report{}) == nil {
+	if n.told("one more", protocol.Report{}) == nil {
 		t.Error("one more was taken")
 	}
-	if _, err := n.watch(t.Context(), "one more", protocol.Watch{}, look); err == nil {
+	if _, err := n.watch(t.Context(), speaker{nodeKey: nodeKey{name: "one more"}}, protocol.Watch{}, look); err == nil {
 		t.Error("one more may wait")
 	}
-	if err := n.heard("n7", protocol.Report{}); err != nil {
+	if err := n.told("n7", protocol.Report{}); err != nil {
 		t.Errorf("one that is known: %v", err)
 	}
 }
@@ -118,7 +124,7 @@ func TestSpeed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNodes()
 		report := func(packets uint64) float64 {
-			err := n.heard("edge1", protocol.Report{Counters: []protocol.Counter{{Country: "ES", Verdict: "passed", Packets: packets}}})
+			err := n.told("edge1", protocol.Report{Counters: []protocol.Counter{{Country: "ES", Verdict: "passed", Packets: packets}}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -204,4 +210,29 @@ func TestOneSource(t *testing.T) {
 			t.Errorf("%q is %v %v, want %q", in, got, ok, want)
 		}
 	}
+}
+
+// A node that crashes all the time, or somebody who lies about being many, takes the
+// place of no other node.
+func TestProcessesOfOneNameAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNodes()
+		for i := range 10 * maxNodes {
+			if _, err := n.heard(speaker{nodeKey: nodeKey{"edge1", fmt.Sprint(i)}}, protocol.Report{}); err != nil {
+				t.Fatal(err)
+			}
+			<-time.After(time.Second)
+		}
+		if n.count > maxRivals || len(n.byName["edge1"]) != n.count {
+			t.Errorf("%d processes, of one name %d", n.count, len(n.byName["edge1"]))
+		}
+		if s := n.status(); len(s) != 1 || s[0].Instance != fmt.Sprint(10*maxNodes-1) || len(s[0].Notes) != 0 {
+			t.Errorf("shown: %+v", s)
+		}
+		<-time.After(nodeForgotten + time.Second)
+		n.forget(time.Now())
+		if n.count != 0 || len(n.byName) != 0 {
+			t.Errorf("%d are remembered", n.count)
+		}
+	})
 }

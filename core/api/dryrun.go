@@ -68,8 +68,9 @@ const maxListed = 1000
 
 // subject is a source and what is known of it.
 type subject struct {
-	services   uint8 // bit of each policy.Service it was seen at
-	registered bool
+	services   uint8        // bit of each policy.Service it was seen at
+	earned     policy.Class // known or registered, as nodes saw it
+	registered bool         // as core knows
 }
 
 type dryRunInput struct {
@@ -103,8 +104,10 @@ func (a *API) dryRun(ctx context.Context, in *dryRunInput) (*dryRunOutput, error
 	after.policy = compiled
 
 	subjects := map[netip.Addr]*subject{}
-	a.sources.each(before.now, func(key sourceKey, _ *source) {
-		of(subjects, key.addr).services |= 1 << key.service
+	a.sources.each(before.now, func(key sourceKey, seen *source) {
+		is := of(subjects, key.addr)
+		is.services |= 1 << key.service
+		is.earned = max(is.earned, seen.earned())
 	})
 	out := &dry{DryRun: DryRun{
 		VersionChecked: n.policy.Number, RegisteredDropped: []DryRegistered{},
@@ -118,7 +121,7 @@ func (a *API) dryRun(ctx context.Context, in *dryRunInput) (*dryRunOutput, error
 			return nil
 		}
 		is := of(subjects, sourceOf(addr))
-		is.registered = true
+		is.registered, is.earned = true, policy.Registered
 		is.services |= 1 << policy.SIP
 		out.registration(r, addr, is.services, before, &after)
 		return nil
@@ -162,8 +165,8 @@ func (d *dry) note(table *geo.Table) {
 // services it was seen at, once.
 func (d *dry) registration(r tenancy.Registration, addr netip.Addr, services uint8, before, after *bench) {
 	for s := policy.SIP; s < policy.Services; s++ {
-		now := after.judge(addr, s)
-		if services&(1<<s) == 0 || !now.verdict.Drops() || before.judge(addr, s).verdict.Drops() {
+		now := after.judge(addr, s, policy.Registered)
+		if services&(1<<s) == 0 || !now.verdict.Drops() || before.judge(addr, s, policy.Registered).verdict.Drops() {
 			continue
 		}
 		if len(d.RegisteredDropped) >= maxListed {
@@ -187,7 +190,7 @@ func (d *dry) judge(subjects map[netip.Addr]*subject, before, after *bench) {
 			if is.services&(1<<s) == 0 {
 				continue
 			}
-			was, will := before.judge(addr, s), after.judge(addr, s)
+			was, will := before.judge(addr, s, is.earned), after.judge(addr, s, is.earned)
 			country = will.country
 			drop = drop || !was.verdict.Drops() && will.verdict.Drops()
 			pass = pass || was.verdict.Drops() && !will.verdict.Drops()

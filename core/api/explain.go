@@ -13,6 +13,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/lindero/lindero/core/tenancy"
 	"github.com/lindero/lindero/shield/policy"
 	"github.com/lindero/lindero/shield/protocol"
 )
@@ -30,7 +31,7 @@ type asks struct {
 }
 
 type ask struct {
-	waiting map[string]bool // nodes that have not answered; guarded by asks.mu
+	waiting map[nodeKey]bool // nodes that have not answered; guarded by asks.mu
 	answers chan protocol.Explanation
 }
 
@@ -45,7 +46,7 @@ func (s *asks) begin(id string) (*ask, error) {
 	if len(s.open) >= maxAsks {
 		return nil, errAsks
 	}
-	q := &ask{waiting: map[string]bool{}, answers: make(chan protocol.Explanation, maxNodes)}
+	q := &ask{waiting: map[nodeKey]bool{}, answers: make(chan protocol.Explanation, maxNodes)}
 	s.open[id] = q
 	return q, nil
 }
@@ -57,19 +58,19 @@ func (s *asks) end(id string) {
 }
 
 // of says which nodes were asked. An answer that came before this is not lost.
-func (s *asks) of(q *ask, nodes []string) {
+func (s *asks) of(q *ask, nodes []nodeKey) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, name := range nodes {
-		if _, answered := q.waiting[name]; !answered {
-			q.waiting[name] = true
+	for _, key := range nodes {
+		if _, answered := q.waiting[key]; !answered {
+			q.waiting[key] = true
 		}
 	}
 }
 
 // answered hands a node's answers to those who asked. It never blocks: a node
 // answers a question once.
-func (s *asks) answered(node string, all []protocol.Explanation) {
+func (s *asks) answered(node nodeKey, shown string, all []protocol.Explanation) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, e := range all {
@@ -81,7 +82,7 @@ func (s *asks) answered(node string, all []protocol.Explanation) {
 			continue
 		}
 		q.waiting[node] = false
-		e.Node = node
+		e.Node = shown
 		select {
 		case q.answers <- e:
 		default: // more nodes than there can be
@@ -124,9 +125,31 @@ func (a *API) explain(ctx context.Context, in *explainInput) (*explainOutput, er
 	a.asks.of(q, asked)
 	all := gather(ctx, q.answers, len(asked))
 	if len(all) == 0 {
-		all = []protocol.Explanation{a.bench().explain(addr, service)}
+		earned, err := a.earned(ctx, addr)
+		if err != nil {
+			return nil, a.failed(ctx, "registration", err)
+		}
+		all = []protocol.Explanation{a.bench().explain(addr, service, earned)}
 	}
 	return &explainOutput{all}, nil
+}
+
+// earned is the class that a source has, as far as core knows: from its registrations,
+// and from what nodes saw of it.
+func (a *API) earned(ctx context.Context, addr netip.Addr) (policy.Class, error) {
+	class := policy.Unknown
+	a.sources.each(time.Now(), func(key sourceKey, is *source) {
+		if key.addr == sourceOf(addr) {
+			class = max(class, is.earned())
+		}
+	})
+	err := a.store.Platform().Registrations(ctx, func(r tenancy.Registration) error {
+		if at, ok := addressOf(r.Source); ok && sourceOf(at) == sourceOf(addr) {
+			class = policy.Registered
+		}
+		return nil
+	})
+	return class, err
 }
 
 // gather waits for n answers, as long as nodes have.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"mime"
 	"net/http"
+	"net/netip"
 	"reflect"
 	"strings"
 	"time"
@@ -125,7 +126,10 @@ func (a *API) around(next http.Handler) http.Handler {
 		}
 		// The server has no limits of its own, since Watch and stream take long. The
 		// one for reading also ends its wait for a body that nobody asked for.
-		c := &call{control: http.NewResponseController(w)}
+		c := &call{control: http.NewResponseController(w), from: r.RemoteAddr}
+		if at, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
+			c.from = at.Addr().Unmap().String()
+		}
 		c.patience(writeLimit)
 		_ = c.control.SetReadDeadline(time.Now().Add(bodyLimit))
 		r = r.WithContext(context.WithValue(r.Context(), callKey{}, c))
@@ -147,6 +151,8 @@ func (a *API) around(next http.Handler) http.Handler {
 type call struct {
 	who     string      // whose token it came with
 	still   func() bool // whether that token still opens the operation
+	token   Token
+	from    string // the address it came from
 	control *http.ResponseController
 }
 
@@ -154,6 +160,11 @@ type callKey struct{}
 
 // callOf is the call that ctx belongs to.
 func callOf(ctx context.Context) *call { return ctx.Value(callKey{}).(*call) }
+
+// speaker is the node that makes the call.
+func (c *call) speaker(name, instance string) speaker {
+	return speaker{nodeKey{name, instance}, c.from}
+}
 
 // patience gives the answer until so much later. A connection that cannot be told
 // (a test's recorder) has no limit.
@@ -195,9 +206,9 @@ func (a *API) enter(h huma.API) func(huma.Context, func(huma.Context)) {
 			}
 		}
 		c := callOf(ctx.Context())
-		c.who, c.still = who.Name, func() bool {
+		c.who, c.token, c.still = who.Name, who, func() bool {
 			now, ok := a.tokens.who(strings.TrimSpace(token))
-			return ok && now == who
+			return ok && now.Name == who.Name // no two have one name
 		}
 		next(ctx)
 	}

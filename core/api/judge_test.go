@@ -292,3 +292,37 @@ func TestOpenAPI(t *testing.T) {
 		t.Error("no word of what a token is for")
 	}
 }
+
+// A ban on evidence that could be forged takes nothing from who is registered, nor
+// from a connection: what core says of them is what a node does.
+func TestAnUnprovenBanTakesNothingFromWhoEarnedTrust(t *testing.T) {
+	k := startPlaced(t)
+	c := storetest.Make(t, k.store, "a.test", "101", "101")
+	register(t, c, "phone", "203.0.113.9:5062;transport=udp")
+	now := time.Now()
+	var bans []tenancy.Ban
+	for _, a := range []string{"203.0.113.9/32", "203.0.113.10/32", "203.0.113.11/32"} {
+		bans = append(bans, tenancy.Ban{Prefix: netip.MustParsePrefix(a), Reason: "3 datagrams of a scanner", Since: now, Until: now.Add(time.Hour), By: "edge1"})
+	}
+	if _, err := k.store.Platform().TakeBans(t.Context(), bans); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the bans are known", func() bool { return do[api.Stats](k, 200, "GET", "/shield/stats", "").Bans == len(bans) })
+	for query, want := range map[string]string{
+		"203.0.113.9": "passed", "203.0.113.9&service=web": "passed", "203.0.113.10": "banned", "203.0.113.10&service=web": "passed",
+	} {
+		if all := do[[]protocol.Explanation](k, 200, "GET", "/shield/explain?address="+query, ""); all[0].Verdict != want {
+			t.Errorf("%s: %+v, want %s", query, all[0], want)
+		}
+	}
+	if e := do[[]protocol.Explanation](k, 200, "GET", "/shield/explain?address=203.0.113.9", "")[0]; e.Class != "registered" ||
+		!strings.Contains(strings.Join(e.Change, "|"), "counts for nothing against a registered source") || e.BanEnds == nil {
+		t.Errorf("the registered source: %+v", e)
+	}
+
+	k.report("edge1", protocol.Report{Seen: slices.Concat(seen("sip", "203.0.113.10"), seen("web", "203.0.113.11"))})
+	d := do[api.DryRun](k, 200, "POST", "/shield/dry-run", `{"document":{"countries":{"deny":["FR"]}}}`)
+	if d.WouldDrop != 2 || len(d.RegisteredDropped) != 1 {
+		t.Errorf("the registered source and the one that connects pass today, the third is banned: %+v", d)
+	}
+}

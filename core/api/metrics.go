@@ -32,7 +32,7 @@ func newMetrics(reg prometheus.Registerer, a *API) (*metrics, error) {
 			Name: "lindero_core_http_seconds", Help: "How long they took; watch and stream are held on purpose.",
 			Buckets: []float64{.001, .005, .02, .1, .5, 2, 10, 30}}, []string{"operation"}),
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "lindero_core_http_refused_total", Help: "Requests that were not let in: no such token, another scope, another content type."}, []string{"why"}),
+			Name: "lindero_core_http_refused_total", Help: "What was not let in: no such token, another scope, another node's name, another content type, too many connections of one address."}, []string{"why"}),
 		watching: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "lindero_core_watches", Help: "Nodes that wait for something to do."}),
 		bansTaken:   counter("lindero_core_node_bans_total", "Bans that nodes made."),
@@ -40,7 +40,7 @@ func newMetrics(reg prometheus.Registerer, a *API) (*metrics, error) {
 		failures:    counter("lindero_core_api_database_failures_total", "Requests to the API that the database failed."),
 		panics:      counter("lindero_core_http_panics_total", "Requests that broke the API. Each is a bug."),
 	}
-	for _, why := range []string{"token", "scope", "type"} {
+	for _, why := range []string{"token", "scope", "node", "type", "connections"} {
 		m.refused.WithLabelValues(why)
 	}
 	collectors := []prometheus.Collector{
@@ -58,6 +58,12 @@ func newMetrics(reg prometheus.Registerer, a *API) (*metrics, error) {
 		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "lindero_core_sources_forgotten_total",
 			Help: "Rare sources forgotten for want of room."}, func() float64 { _, n := a.sources.count(); return float64(n) }),
 		gauge("lindero_core_policy_version", "The version of the policy in force.", func() float64 { n, _ := a.board.look(); return float64(n.policy.Number) }),
+		gauge("lindero_core_policy_unusable", "1 while the policy that was put last cannot be used, so that an older one is in force.", func() float64 {
+			if n, _ := a.board.look(); n.fault != "" {
+				return 1
+			}
+			return 0
+		}),
 		gauge("lindero_core_bans", "Bans in force.", func() float64 {
 			count := 0
 			n, _ := a.board.look()

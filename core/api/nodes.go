@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -29,12 +30,18 @@ const (
 // nodes are the edges and relays that speak to this core.
 type nodes struct {
 	mu     sync.Mutex // guards the fields below, and every node
-	byName map[string]*node
+	byName map[string][]*node
+	count  int
 }
 
 type node struct {
-	name      string
-	heard     time.Time
+	key       nodeKey
+	from      string    // the address it speaks from
+	first     time.Time // when it was first heard of
+	spoke     time.Time // when it last began a call
+	heard     time.Time // or ended one
+	clock     protocol.Clock
+	said      string // which notes are in the log
 	watching  int
 	report    protocol.Report // the last, without what is kept elsewhere
 	reported  bool
@@ -57,31 +64,34 @@ type question struct {
 	until time.Time // then nobody waits for the answer any more
 }
 
-func newNodes() *nodes { return &nodes{byName: map[string]*node{}} }
+func newNodes() *nodes { return &nodes{byName: map[string][]*node{}} }
 
 var errNodes = errors.New("api: more nodes than one core can serve")
 
-// node is the node of that name, which has just been heard of. mu is held.
-func (n *nodes) node(name string) (*node, error) {
-	d := n.byName[name]
+// node is the node that speaks now. mu is held.
+func (n *nodes) node(s speaker) (*node, error) {
+	now := time.Now()
+	d := n.find(s.nodeKey)
 	if d == nil {
-		if len(n.byName) >= maxNodes {
+		n.makeWay(s.name, now)
+		if n.count >= maxNodes {
 			return nil, errNodes
 		}
-		d = &node{name: name, wake: make(chan struct{})}
-		n.byName[name] = d
+		d = &node{key: s.nodeKey, first: now, wake: make(chan struct{})}
+		n.byName[s.name] = append(n.byName[s.name], d)
+		n.count++
 	}
-	d.heard = time.Now()
+	d.from, d.spoke, d.heard = s.from, now, now
 	return d, nil
 }
 
 // watch waits until there is something for the node to do, at most protocol.Hold,
 // and returns it as the JSON of protocol.Orders. When ctx ends there is nothing.
-func (n *nodes) watch(ctx context.Context, name string, w protocol.Watch, look func() (notice, <-chan struct{})) ([]byte, error) {
+func (n *nodes) watch(ctx context.Context, s speaker, w protocol.Watch, look func() (notice, <-chan struct{})) ([]byte, error) {
 	hold := time.NewTimer(protocol.Hold)
 	defer hold.Stop()
 	n.mu.Lock()
-	d, err := n.node(name)
+	d, err := n.node(s)
 	if err != nil {
 		n.mu.Unlock()
 		return nil, err
@@ -106,7 +116,7 @@ func (n *nodes) watch(ctx context.Context, name string, w protocol.Watch, look f
 		case <-changed:
 		case <-wake:
 		case <-hold.C:
-			return []byte("{}"), nil
+			return orders(nil), nil
 		case <-ctx.Done():
 			return []byte("{}"), nil
 		}
@@ -130,15 +140,10 @@ func (d *node) take() []protocol.Question {
 func (n *notice) orders(w protocol.Watch, questions []protocol.Question) []byte {
 	var b bytes.Buffer
 	part := func(name string, value []byte) {
-		if b.Len() == 0 {
-			b.WriteByte('{')
-		} else {
-			b.WriteByte(',')
-		}
-		fmt.Fprintf(&b, "%q:", name)
+		fmt.Fprintf(&b, ",%q:", name)
 		b.Write(value)
 	}
-	if w.PolicyVersion != n.policy.Number || !w.Made.IsZero() && !w.Made.Equal(n.policy.Made) {
+	if n.newPolicy(w) {
 		part("policy", n.policyJSON)
 	}
 	if revision := n.bansRevision(); w.BansRevision != revision {
@@ -155,32 +160,45 @@ func (n *notice) orders(w protocol.Watch, questions []protocol.Question) []byte 
 	if b.Len() == 0 {
 		return nil
 	}
-	b.WriteByte('}')
-	return b.Bytes()
+	return orders(b.Bytes())
+}
+
+// orders are parts, each with a comma before it, behind the time.
+func orders(parts []byte) []byte {
+	now := time.Now().UTC().AppendFormat([]byte(`{"now":"`), time.RFC3339Nano)
+	return append(append(append(now, '"'), parts...), '}')
+}
+
+// newPolicy tells whether a node wants the policy: it has another, or one of another
+// history. A node that has the version in force which core cannot use keeps it.
+func (n *notice) newPolicy(w protocol.Watch) bool {
+	if n.fault != "" && w.PolicyVersion == n.revisions.Policy {
+		return false
+	}
+	return w.PolicyVersion != n.policy.Number || !w.Made.IsZero() && !w.Made.Equal(n.policy.Made)
 }
 
 // bansRevision is never empty, since a node says that when it has none.
 func (n *notice) bansRevision() string { return fmt.Sprint("b", n.revisions.Bans) }
 
 // ask gives a question to the node called name, or, without a name, to all that
-// can be expected to answer, and returns their names.
-func (n *nodes) ask(name string, q protocol.Question, until time.Time) []string {
+// can be expected to answer, and returns who was asked.
+func (n *nodes) ask(name string, q protocol.Question, until time.Time) []nodeKey {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	var asked []string
-	for _, d := range n.byName {
-		if name != "" && d.name != name {
-			continue
+	var asked []nodeKey
+	n.each(time.Now(), func(d *node, _ []*node) {
+		if name != "" && d.key.name != name {
+			return
 		}
 		if d.watching == 0 && time.Since(d.heard) > nodeAnswers || len(d.questions) >= maxQuestions {
-			continue
+			return
 		}
 		d.questions = append(d.questions, question{q, until})
 		close(d.wake)
 		d.wake = make(chan struct{})
-		asked = append(asked, d.name)
-	}
-	slices.Sort(asked)
+		asked = append(asked, d.key)
+	})
 	return asked
 }
 
@@ -188,23 +206,23 @@ func (n *nodes) ask(name string, q protocol.Question, until time.Time) []string 
 func (n *nodes) known(name string) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.byName[name] != nil
+	return len(n.byName[name]) > 0
 }
 
 // forget drops nodes that were silent for a day.
 func (n *nodes) forget(now time.Time) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	for name, d := range n.byName {
-		if d.watching == 0 && now.Sub(d.heard) > nodeForgotten {
-			delete(n.byName, name)
-		}
+	for name := range n.byName {
+		n.keep(name, func(d *node) bool { return d.watching > 0 || now.Sub(d.heard) <= nodeForgotten })
 	}
 }
 
 // A NodeStatus is a node as people see it.
 type NodeStatus struct {
 	Name          string    `json:"name"`
+	Instance      string    `json:"instance" doc:"of this process; nodes that go by one name differ in it"`
+	Address       string    `json:"address" doc:"where its calls come from"`
 	Role          string    `json:"role" doc:"edge, relay or up; empty until it reported"`
 	Mode          string    `json:"mode" doc:"native, generic, user or off"`
 	Reason        string    `json:"reason" doc:"why the mode is not better"`
@@ -213,21 +231,26 @@ type NodeStatus struct {
 	Gone          bool      `json:"gone" doc:"silent for a minute; forgotten after a day"`
 	PolicyVersion uint64    `json:"policy_version"`
 	TableVersion  string    `json:"table_version" doc:"of its country database; empty: countries are off"`
+	ClockAhead    float64   `json:"clock_ahead" doc:"seconds by which its clock is ahead of core's"`
+	Notes         []string  `json:"notes" doc:"what an operator should set right"`
 }
 
 // status lists all nodes by name.
 func (n *nodes) status() []NodeStatus {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	all := make([]NodeStatus, 0, len(n.byName))
-	for _, d := range n.byName {
+	all := make([]NodeStatus, 0, n.count)
+	n.each(time.Now(), func(d *node, rivals []*node) {
 		all = append(all, NodeStatus{
-			Name: d.name, Role: d.report.Role, Mode: d.report.Mode, Reason: d.report.Reason,
+			Name: d.key.name, Instance: d.key.instance, Address: d.from, ClockAhead: d.clock.Ahead().Seconds(), Notes: d.notes(rivals),
+			Role: d.report.Role, Mode: d.report.Mode, Reason: d.report.Reason,
 			Devices: append([]string{}, d.report.Devices...), LastSeen: d.heard.UTC(), Gone: !d.alive(),
 			PolicyVersion: d.report.PolicyVersion, TableVersion: d.report.TableVersion,
 		})
-	}
-	slices.SortFunc(all, func(a, b NodeStatus) int { return strings.Compare(a.Name, b.Name) })
+	})
+	slices.SortFunc(all, func(a, b NodeStatus) int {
+		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.Instance, b.Instance))
+	})
 	return all
 }
 

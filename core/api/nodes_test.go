@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -23,6 +24,17 @@ func (k *service) watch(node string, version uint64, bans string) protocol.Order
 	a := k.call(nodeToken, "POST", "/api/v1/nodes/"+node+"/watch", fmt.Sprintf(`{"policy_version":%d,"bans_revision":%q}`, version, bans))
 	a.want(k.t, 200)
 	var o protocol.Orders
+	if err := json.Unmarshal(a.body, &o); err != nil {
+		k.t.Fatalf("%v\n%s", err, a.body)
+	}
+	return o
+}
+
+// watchAs is the first Watch of one of a node's processes.
+func (k *service) watchAs(node, instance string) (o protocol.Orders) {
+	k.t.Helper()
+	a := k.call(nodeToken, "POST", "/api/v1/nodes/"+node+"/watch", fmt.Sprintf(`{"instance":%q}`, instance))
+	a.want(k.t, 200)
 	if err := json.Unmarshal(a.body, &o); err != nil {
 		k.t.Fatalf("%v\n%s", err, a.body)
 	}
@@ -255,5 +267,36 @@ func TestTwoCores(t *testing.T) {
 				t.Fatalf("the other core's node: %+v", o)
 			}
 		})
+	}
+}
+
+// A token that names nodes speaks for them and for no other; one that names none
+// speaks for any.
+func TestATokenSpeaksForItsNodes(t *testing.T) {
+	const other = "node-abcdefghijklm0123456789"
+	k := start(t, func(c *api.Config) {
+		file := filepath.Join(t.TempDir(), "west.token")
+		if err := os.WriteFile(file, []byte(other), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		c.Tokens = append(c.Tokens, api.Token{Name: "west", File: file, Scope: api.Node, Nodes: []string{"edge-w1", "edge-w2"}})
+	})
+	for path, body := range map[string]string{"/watch": `{}`, "/report": `{}`} {
+		for node, ok := range map[string]bool{"edge-w1": true, "edge-w2": true, "edge-e1": false, "EDGE-W1": false} {
+			a := k.call(other, "POST", "/api/v1/nodes/"+node+path, body)
+			if ok != (a.code/100 == 2) {
+				t.Errorf("%s%s: %d\n%s", node, path, a.code, a.body)
+			}
+			var p problem
+			if !ok && (json.Unmarshal(a.body, &p) != nil || a.code != 403 || p.Detail != "the token of west speaks for edge-w1, edge-w2 and not for "+node) {
+				t.Errorf("%s%s: %d\n%s", node, path, a.code, a.body)
+			}
+		}
+		k.call(nodeToken, "POST", "/api/v1/nodes/edge-e1"+path, body)
+	}
+	for _, n := range do[api.Stats](k, 200, "GET", "/shield/stats", "").Nodes {
+		if n.Name == "EDGE-W1" {
+			t.Error("who was refused is among the nodes")
+		}
 	}
 }

@@ -75,6 +75,9 @@ func (a *API) putVersion(ctx context.Context, d policy.Document, note, action st
 	if tag != nil && *tag != *base {
 		return nil, huma.Error422UnprocessableEntity("If-Match and base_version name different versions")
 	}
+	if n, _ := a.board.look(); n.fault != "" && base != nil && *base == n.policy.Number {
+		base = &n.revisions.Policy // the change began from what is in force, which is older than what was put last
+	}
 	text, err := json.Marshal(d)
 	if err != nil {
 		return nil, huma.Error422UnprocessableEntity("the document cannot be written: " + err.Error())
@@ -99,7 +102,7 @@ func at(v tenancy.PolicyVersion) string {
 	if v.Made.IsZero() {
 		return ""
 	}
-	return " at " + v.Made.UTC().Format("2006-01-02 15:04:05Z")
+	return " at " + policy.When(v.Made)
 }
 
 // announce shows what was changed just now. When it cannot, the change is kept all
@@ -141,7 +144,7 @@ func (a *API) policyVersions(ctx context.Context, in *limitInput) (*versionsOutp
 	for _, v := range all {
 		one, err := versionOf(v)
 		if err != nil {
-			return nil, err
+			continue // the board says that it is not in force; asked for by its number it says why
 		}
 		out = append(out, one)
 	}
@@ -163,6 +166,9 @@ func (a *API) policyVersion(ctx context.Context, in *versionInput) (*versionOutp
 // version is readVersion with an answer for what is not there.
 func (a *API) version(ctx context.Context, n uint64) (policy.Version, error) {
 	v, err := readVersion(ctx, a.store, n)
+	if errors.Is(err, errUnusable) {
+		return v, huma.Error409Conflict(fmt.Sprintf("version %d is kept, but this program cannot read it: another wrote it, or it is damaged", n))
+	}
 	if err != nil {
 		return v, a.failed(ctx, "version of the policy", err)
 	}

@@ -29,6 +29,21 @@ const (
 	maxPhrase   = 300 // bytes
 )
 
+// MaxNodeName is how long a node's name may be. The patterns of watch and report say
+// what ValidNode does.
+const MaxNodeName = 64
+
+// ValidNode tells whether a node can have the name.
+func ValidNode(name string) bool {
+	for i, c := range []byte(name) {
+		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+		if !letter && (i == 0 || !strings.ContainsRune("._-", rune(c))) {
+			return false
+		}
+	}
+	return name != "" && len(name) <= MaxNodeName
+}
+
 // speedOver is over how long packets a second are measured, at least.
 const speedOver = 900 * time.Millisecond
 
@@ -49,16 +64,33 @@ func (a *API) watch(ctx context.Context, in *watchInput) (*ordersOutput, error) 
 	if err := f.err(); err != nil {
 		return nil, err
 	}
+	if err := a.speaks(ctx, in.Node); err != nil {
+		return nil, err
+	}
+	f.check(len(w.Instance) <= maxInstance, "body.instance", "at most %d bytes", maxInstance)
+	if err := f.err(); err != nil {
+		return nil, err
+	}
 	c := callOf(ctx)
 	c.patience(protocol.Hold + writeLimit)
 	a.metrics.watching.Inc()
 	defer a.metrics.watching.Dec()
-	orders, err := a.nodes.watch(ctx, in.Node, w, a.board.look)
+	orders, err := a.nodes.watch(ctx, c.speaker(in.Node, w.Instance), w, a.board.look)
 	if err != nil {
 		return nil, huma.Error503ServiceUnavailable("this core has more nodes than it can serve")
 	}
 	c.patience(writeLimit)
 	return &ordersOutput{"application/json", orders}, nil
+}
+
+// speaks refuses a node that goes by a name its token is not for.
+func (a *API) speaks(ctx context.Context, node string) error {
+	token := callOf(ctx).token
+	if token.speaksFor(node) {
+		return nil
+	}
+	a.metrics.refused.WithLabelValues("node").Inc()
+	return huma.Error403Forbidden(fmt.Sprintf("the token of %s speaks for %s and not for %s", token.Name, strings.Join(token.Nodes, ", "), node))
 }
 
 type reportInput struct {
@@ -70,31 +102,61 @@ type reportInput struct {
 func (a *API) report(ctx context.Context, in *reportInput) (*struct{}, error) {
 	var f faults
 	r := in.Body.lenient(&f)
-	checkReport(&f, r)
+	checkSizes(&f, r)
 	if err := f.err(); err != nil {
 		return nil, err
 	}
-	if err := a.nodes.heard(in.Node, r); err != nil {
+	if err := a.speaks(ctx, in.Node); err != nil {
+		return nil, err
+	}
+	who := callOf(ctx).speaker(in.Node, r.Instance)
+	clock, err := a.nodes.hello(who, r.Now)
+	if err != nil {
 		return nil, huma.Error503ServiceUnavailable("this core has more nodes than it can serve")
 	}
+	for i := range r.Banned {
+		r.Banned[i] = clock.Ours(r.Banned[i])
+	}
+	checkBanned(&f, r.Banned)
+	if err := f.err(); err != nil {
+		return nil, err
+	}
+	shown, err := a.nodes.heard(who, r)
+	if err != nil {
+		return nil, huma.Error503ServiceUnavailable("this core has more nodes than it can serve")
+	}
+	a.tellOf(who)
 	a.sources.saw(r.Seen, time.Now())
-	a.asks.answered(in.Node, r.Answers)
+	a.asks.answered(who.nodeKey, shown, r.Answers)
 	return nil, a.takeBans(ctx, in.Node, r.Banned)
 }
 
-func checkReport(f *faults, r protocol.Report) {
+// tellOf logs what an operator should set right at a node, when it changed.
+func (a *API) tellOf(who speaker) {
+	switch notes, news := a.nodes.news(who); {
+	case news && len(notes) > 0:
+		a.log.Warn("a node wants attention", "node", who.name, "at", who.from, "notes", strings.Join(notes, "; "))
+	case news:
+		a.log.Info("a node wants no attention any more", "node", who.name, "at", who.from)
+	}
+}
+
+func checkSizes(f *faults, r protocol.Report) {
 	for name, is := range map[string]struct{ n, most int }{
 		"counters": {len(r.Counters), maxCounters}, "seen": {len(r.Seen), maxSeen}, "banned": {len(r.Banned), maxBanned},
 		"answers": {len(r.Answers), maxAnswers}, "devices": {len(r.Devices), maxDevices},
 		"role": {len(r.Role), maxPhrase}, "mode": {len(r.Mode), maxPhrase}, "reason": {len(r.Reason), maxPhrase},
-		"table_version": {len(r.TableVersion), maxPhrase},
+		"table_version": {len(r.TableVersion), maxPhrase}, "instance": {len(r.Instance), maxInstance},
 	} {
 		f.check(is.n <= is.most, "body."+name, "%d; at most %d", is.n, is.most)
 	}
 	for i, d := range r.Devices {
 		f.check(len(d) <= maxPhrase, fmt.Sprintf("body.devices[%d]", i), "at most %d bytes", maxPhrase)
 	}
-	for i, b := range r.Banned {
+}
+
+func checkBanned(f *faults, bans []protocol.Ban) {
+	for i, b := range bans {
 		at := fmt.Sprintf("body.banned[%d]", i)
 		_, ok := oneSource(b.Prefix)
 		f.check(ok, at+".prefix", "%s", wantsOneSource)
@@ -127,8 +189,9 @@ func (a *API) takeBans(ctx context.Context, node string, bans []protocol.Ban) er
 	return nil
 }
 
-// heard keeps what the node says of itself, and its counters.
-func (n *nodes) heard(name string, r protocol.Report) error {
+// heard keeps what the node says of itself, and its counters. shown is how people
+// read its name.
+func (n *nodes) heard(s speaker, r protocol.Report) (shown string, err error) {
 	counters := make(map[cell]uint64, len(r.Counters))
 	for _, c := range r.Counters {
 		country, errC := geo.ParseCountry(c.Country)
@@ -139,14 +202,14 @@ func (n *nodes) heard(name string, r protocol.Report) error {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	d, err := n.node(name)
+	d, err := n.node(s)
 	if err != nil {
-		return err
+		return "", err
 	}
 	r.Counters, r.Seen, r.Banned, r.Answers = nil, nil, nil, nil
 	d.report, d.reported = r, true
 	d.measure(counters)
-	return nil
+	return d.shown(d.rivals(n.byName[s.name], time.Now())), nil
 }
 
 // measure compares counters with those of a second ago or more. A filter that was

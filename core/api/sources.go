@@ -111,6 +111,14 @@ func (is *source) worth() uint64 {
 	return min(is.packets, math.MaxUint32)<<32 | uint64(uint32(is.last.Unix()))
 }
 
+// earned is the class that the source has beside its budget's: what a ban is held against.
+func (is *source) earned() policy.Class {
+	if is.class == policy.Known || is.class == policy.Registered {
+		return is.class
+	}
+	return policy.Unknown
+}
+
 // forget drops who was not seen for an hour.
 func (s *sources) forget(now time.Time) {
 	s.mu.Lock()

@@ -17,6 +17,7 @@ import (
 type Stats struct {
 	At            time.Time      `json:"at"`
 	PolicyVersion uint64         `json:"policy_version" doc:"in force; a node with another number has not heard yet"`
+	PolicyFault   string         `json:"policy_fault,omitempty" doc:"why the version that was put last is not the one in force, and what to do"`
 	TableVersion  string         `json:"table_version" doc:"of core's country database; empty: it has none"`
 	Bans          int            `json:"bans" doc:"in force"`
 	Nodes         []NodeStatus   `json:"nodes"`
@@ -57,7 +58,7 @@ func (a *API) stats(n int) Stats {
 	now := time.Now()
 	board, _ := a.board.look()
 	s := Stats{
-		At: now.UTC(), PolicyVersion: board.policy.Number, TableVersion: a.table.Load().Info().Version,
+		At: now.UTC(), PolicyVersion: board.policy.Number, PolicyFault: board.fault, TableVersion: a.table.Load().Info().Version,
 		Nodes: a.nodes.status(), Counters: a.nodes.totals(), Sources: a.sources.busiest(now, n),
 	}
 	for _, b := range board.bans {
@@ -73,15 +74,15 @@ func (a *API) stats(n int) Stats {
 func (n *nodes) totals() []Total {
 	packets, speed := map[cell]uint64{}, map[cell]float64{}
 	n.mu.Lock()
-	for _, d := range n.byName {
+	n.each(time.Now(), func(d *node, _ []*node) {
 		if !d.alive() {
-			continue
+			return
 		}
 		for c, more := range d.counters {
 			packets[c] += more
 			speed[c] += d.speed[c]
 		}
-	}
+	})
 	n.mu.Unlock()
 	all := make([]Total, 0, len(packets))
 	for c, sum := range packets {

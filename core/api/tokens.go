@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -15,9 +16,10 @@ import (
 
 // A Token lets whoever has it use a part of the API. The file holds it in one line.
 type Token struct {
-	Name  string `yaml:"name"`  // who the audit names
-	File  string `yaml:"file"`  // read anew when it changes
-	Scope Scope  `yaml:"scope"` // operator or node
+	Name  string   `yaml:"name"`  // who the audit names
+	File  string   `yaml:"file"`  // read anew when it changes
+	Scope Scope    `yaml:"scope"` // operator or node
+	Nodes []string `yaml:"nodes"` // names that whoever has it may go by, of scope node; none: any
 }
 
 // A Scope is the part of the API a token is for.
@@ -31,6 +33,11 @@ const (
 
 // Valid tells whether there is such a scope.
 func (s Scope) Valid() bool { return s == Operator || s == Node }
+
+// speaksFor tells whether whoever has the token may go by a node's name.
+func (t Token) speaksFor(node string) bool {
+	return len(t.Nodes) == 0 || slices.Contains(t.Nodes, node)
+}
 
 // A token is at least 128 bits in any usual writing; files are looked at again after a second.
 const (

@@ -23,7 +23,20 @@ func orNull(j json.RawMessage) string {
 	if len(j) == 0 {
 		return "null"
 	}
-	return clean(string(j))
+	return jsonOf(clean(string(j)))
+}
+
+// jsonOf is text that says something to everybody: what is no JSON, as a policy that
+// was damaged, is a string.
+func jsonOf(text string) string {
+	if json.Valid([]byte(text)) {
+		return text
+	}
+	quoted, err := json.Marshal(text)
+	if err != nil {
+		return "null" // strings always marshal
+	}
+	return string(quoted)
 }
 
 // Audits are the last changes, newest first, at most limit and MaxListBytes; before
@@ -38,7 +51,7 @@ func (p *Platform) Audits(ctx context.Context, before int64, limit int) ([]tenan
 		if err := r.Scan(&a.ID, &made, &a.Who, &a.Action, &a.Object, &before, &after); err != nil {
 			return err
 		}
-		a.At, a.Before, a.After = time.UnixMicro(made), json.RawMessage(before), json.RawMessage(after)
+		a.At, a.Before, a.After = time.UnixMicro(made), json.RawMessage(jsonOf(before)), json.RawMessage(jsonOf(after))
 		all = append(all, a)
 		return size.take(len(before) + len(after))
 	}, `SELECT id, made, who, action, object, before, after FROM audits

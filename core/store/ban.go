@@ -44,12 +44,13 @@ func scanBan(scan func(...any) error) (id int64, b tenancy.Ban, err error) {
 	if lifted.Valid {
 		b.LiftedAt = time.UnixMicro(lifted.Int64)
 	}
-	b.Prefix, err = netip.ParsePrefix(prefix)
-	return id, b, err
+	b.Prefix, _ = netip.ParsePrefix(prefix) // else it has none, which is for the reader to see
+	return id, b, nil
 }
 
 // Bans are the bans in force, by prefix, and their revision. When bans change
-// meanwhile the revision is the older one, so whoever compares it asks again.
+// meanwhile the revision is the older one, so whoever compares it asks again. A row
+// that was damaged keeps nobody from the others: it is a ban without a prefix.
 func (p *Platform) Bans(ctx context.Context) ([]tenancy.Ban, uint64, error) {
 	r, err := p.Revisions(ctx)
 	if err != nil {

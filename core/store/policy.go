@@ -71,21 +71,26 @@ func (p *Platform) PutPolicy(ctx context.Context, v tenancy.PolicyVersion, actio
 	return v, nil
 }
 
-// policyIn is version n as tx sees it; version 0 has no document.
+// policyIn is version n as tx sees it; version 0 has no document, nor one that was lost.
 func policyIn(ctx context.Context, tx *sql.Tx, n uint64) (tenancy.PolicyVersion, error) {
 	if n == 0 {
 		return tenancy.PolicyVersion{}, nil
 	}
-	return scanPolicy(tx.QueryRowContext(ctx, policySelect+` WHERE number = $1`, int64(n)).Scan)
+	v, err := scanPolicy(tx.QueryRowContext(ctx, policySelect+` WHERE number = $1`, int64(n)).Scan)
+	if errors.Is(err, sql.ErrNoRows) {
+		return tenancy.PolicyVersion{Number: n}, nil // it was lost; that must not keep a better one out
+	}
+	return v, err
 }
 
 const policySelect = `SELECT number, document, author, note, made FROM policies`
 
 func scanPolicy(scan func(...any) error) (v tenancy.PolicyVersion, err error) {
 	var document string
-	var made int64
+	var made any // SQLite keeps whatever it is given, and a damaged time is no lost policy
 	err = scan(&v.Number, &document, &v.Author, &v.Note, &made)
-	v.Document, v.Made = json.RawMessage(document), time.UnixMicro(made)
+	micros, _ := made.(int64)
+	v.Document, v.Made = json.RawMessage(document), time.UnixMicro(micros)
 	return v, err
 }
 

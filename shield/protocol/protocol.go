@@ -24,10 +24,12 @@ type Watch struct {
 	PolicyVersion uint64    `json:"policy_version"` // 0: none yet
 	Made          time.Time `json:"made,omitzero"`  // the policy; a database that was put back counts versions anew. Zero: the number alone counts
 	BansRevision  string    `json:"bans_revision"`  // opaque; "" : none yet
+	Instance      string    `json:"instance"`       // made up by each process: two nodes of one name differ in it
 }
 
 // Orders is what is new. Absent fields mean no change.
 type Orders struct {
+	Now          time.Time       `json:"now,omitzero"` // core's clock, which the times below are of
 	Policy       *policy.Version `json:"policy,omitempty"`
 	BansRevision string          `json:"bans_revision,omitempty"`
 	Bans         *[]Ban          `json:"bans,omitempty"` // all bans in force, when the revision differs
@@ -44,6 +46,23 @@ type Ban struct {
 	Proven bool         `json:"proven"` // the evidence came over a connection; else only datagrams are dropped
 }
 
+// Holds tells whether the ban counts against a packet of a source that earned a class
+// and had it without a break since then; tcp says that the packet is of a connection.
+// What could be forged takes nothing from trust that was earned before, nor from a
+// connection, which nobody forges.
+func (b Ban) Holds(earned policy.Class, since time.Time, tcp bool) bool {
+	return b.Proven || !tcp && (earned == policy.Unknown || since.After(b.Since))
+}
+
+// Spared says as something that would change the verdict why a ban that does not
+// hold is none.
+func (b Ban) Spared(earned policy.Class) string {
+	if earned == policy.Unknown {
+		return "its datagrams are dropped: it is banned on evidence that could be forged"
+	}
+	return "the end of its trust: the ban is on evidence that could be forged, which counts for nothing against a " + earned.String() + " source"
+}
+
 // A Question asks the node to explain; the answer comes in a Report.
 type Question struct {
 	ID      string     `json:"id"`
@@ -53,8 +72,10 @@ type Question struct {
 
 // A Report is what a node sees; sent every second or when an answer is due.
 type Report struct {
-	Role          string        `json:"role"` // edge, relay, or up
-	Mode          string        `json:"mode"` // native, generic, user or off
+	Instance      string        `json:"instance"`     // as in Watch
+	Now           time.Time     `json:"now,omitzero"` // the node's clock, which the times below are of
+	Role          string        `json:"role"`         // edge, relay, or up
+	Mode          string        `json:"mode"`         // native, generic, user or off
 	Reason        string        `json:"reason"`
 	Devices       []string      `json:"devices,omitempty"`
 	PolicyVersion uint64        `json:"policy_version"`

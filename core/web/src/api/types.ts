@@ -90,6 +90,9 @@ export interface Explanation {
 
 export interface Node {
   name: string
+  /** Tells processes apart that go by one name. */
+  instance: string
+  address: string
   role: string
   mode: string
   reason: string
@@ -99,6 +102,8 @@ export interface Node {
   devices: string[]
   policy_version: number
   table_version: string
+  /** What an operator should set right. */
+  notes: string[]
 }
 
 export interface Counter {
@@ -119,6 +124,8 @@ export interface Source {
 
 export interface Stats {
   policy_version: number
+  /** Why the version put last is not the one in force; absent: it is. */
+  policy_fault?: string
   bans: number
   nodes: Node[]
   counters: Counter[]

@@ -25,9 +25,14 @@ export function Nodes({ nodes, current }: { nodes: Node[]; current: number }) {
             </thead>
             <tbody>
               {nodes.map((n) => (
-                <tr key={n.name}>
+                <tr key={`${n.name} ${n.instance}`}>
                   <th scope="row">
                     {n.name} {n.gone && <span className="tag drop">{words.overview.gone}</span>}
+                    {n.notes.map((note) => (
+                      <div key={note} className="soft">
+                        <span className="tag warn">{n.address}</span> {note}
+                      </div>
+                    ))}
                   </th>
                   <td data-label={words.overview.role}>{n.role}</td>
                   <td data-label={words.overview.mode} className="wide">

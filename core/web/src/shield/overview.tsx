@@ -34,6 +34,7 @@ export function OverviewPage() {
         </span>
       </div>
       {unclassified > 0 && <Notice look="bad">{words.overview.unclassified(full(unclassified))}</Notice>}
+      {stats.policy_fault && <Notice look="bad">{stats.policy_fault}</Notice>}
       <Tiles live={live} sums={sums} stats={stats} />
       <Panel
         title={words.overview.map}
