@@ -81,7 +81,7 @@ func unserved(c ng.Command) string {
 		what = append(what, "ICE="+c.ICE)
 	}
 	for option, asked := range map[string]bool{
-		"codec": len(c.Codec.Strip)+len(c.Codec.Offer)+len(c.Codec.Except) > 0, "T.38": len(c.T38) > 0, "TOS": c.TOS != nil,
+		"codec": len(c.Codec.Strip)+len(c.Codec.Offer)+len(c.Codec.Except) > 0, "TOS": c.TOS != nil,
 	} {
 		if asked {
 			what = append(what, option)
