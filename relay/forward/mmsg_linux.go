@@ -20,7 +20,8 @@ type message struct {
 // datagrams that were. An error of the socket is no reason to stop: it is
 // reported once by the kernel and then gone.
 func receive(fd int32, in *[batch]message) int {
-	n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, uintptr(fd), uintptr(unsafe.Pointer(&in[0])), batch, unix.MSG_DONTWAIT, 0, 0)
+	// Raw: it does not wait, so the scheduler need not be told.
+	n, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, uintptr(fd), uintptr(unsafe.Pointer(&in[0])), batch, unix.MSG_DONTWAIT, 0, 0)
 	if errno != 0 {
 		return 0
 	}
@@ -31,7 +32,7 @@ func receive(fd int32, in *[batch]message) int {
 // that it refused the first.
 func send(fd int32, out *[batch]message, at, n int) int {
 	for {
-		sent, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(fd), uintptr(unsafe.Pointer(&out[at])), uintptr(n-at), unix.MSG_DONTWAIT, 0, 0)
+		sent, _, errno := unix.RawSyscall6(unix.SYS_SENDMMSG, uintptr(fd), uintptr(unsafe.Pointer(&out[at])), uintptr(n-at), unix.MSG_DONTWAIT, 0, 0)
 		switch errno {
 		case 0:
 			return int(sent)

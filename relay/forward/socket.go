@@ -19,6 +19,7 @@ type socket struct {
 	slot   int32
 	serial int32 // tells it from the former user of its slot
 	worker *worker
+	whole  atomic.Bool // packets must leave one by one
 
 	mu      sync.Mutex // held to change the leg, or to close
 	leg     atomic.Pointer[leg]

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime"
 	"sync/atomic"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -31,18 +32,17 @@ type worker struct {
 	turns atomic.Uint64
 
 	// Owned by run.
-	ready  [events]unix.EpollEvent
-	in     [batch]message
-	out    [batch]message
-	tracks [batch]*Track // of the packets in out
-	bufs   [batch][packetSize]byte
-	names  [batch]unix.RawSockaddrAny
-	iovIn  [batch]unix.Iovec
-	iov    [batch]unix.Iovec
+	ready [events]unix.EpollEvent
+	in    [batch]message
+	bufs  [batch][packetSize]byte
+	names [batch]unix.RawSockaddrAny
+	iovIn [batch]unix.Iovec
+	out   *outbox
+	last  uint64 // when sockets were served before, CLOCK_MONOTONIC, ns
 }
 
 func newWorker(u *Userspace) (*worker, error) {
-	w := &worker{table: u}
+	w := &worker{table: u, out: newOutbox()}
 	var err error
 	if w.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return nil, err
@@ -62,8 +62,6 @@ func newWorker(u *Userspace) (*worker, error) {
 		h := &w.in[i].header
 		h.Iov, h.Name = &w.iovIn[i], (*byte)(unsafe.Pointer(&w.names[i]))
 		h.SetIovlen(1)
-		w.out[i].header.Iov = &w.iov[i]
-		w.out[i].header.SetIovlen(1)
 	}
 	return w, nil
 }
@@ -104,7 +102,7 @@ func (w *worker) run() error {
 			return fmt.Errorf("epoll: %w", err)
 		}
 		w.turns.Add(1)
-		now := w.table.clock.now()
+		now, moved := w.table.clock.now(), 0
 		for i := range max(n, 0) {
 			e := &w.ready[i]
 			if e.Fd == stopSlot {
@@ -112,21 +110,42 @@ func (w *worker) run() error {
 				return nil
 			}
 			if s := w.table.slots[e.Fd].Load(); s != nil && s.serial == e.Pad {
-				w.serve(s, now)
+				moved += w.serve(s, now)
 			}
 		}
 		w.turns.Add(1)
+		w.gather(moved, now)
 	}
 }
 
-// serve takes what waits at s, up to a batch, and sends it on.
-func (w *worker) serve(s *socket, now uint64) {
+// When packets come often, being woken for each costs more than moving it. The
+// worker then lets some gather first: they are late by less than pause, which is
+// less than the network itself is uncertain of.
+const (
+	pause = 300 * time.Microsecond
+	often = 3  // packets in a pause, from which on it pays
+	many  = 64 // packets at once, from which on there is no time to pause
+)
+
+// gather waits a moment when many moved since the worker did so last, at now.
+func (w *worker) gather(moved int, now uint64) {
+	since := time.Duration(now - w.last)
+	w.last = now
+	if moved == 0 || moved >= many || time.Duration(moved)*pause < often*since {
+		return
+	}
+	wake := [1]unix.PollFd{{Fd: int32(w.wake), Events: unix.POLLIN}}
+	wait := unix.NsecToTimespec(int64(pause))
+	_, _ = unix.Ppoll(wake[:], &wait, nil) // whatever ends it, the sockets are next
+}
+
+// serve takes what waits at s, up to a batch, sends it on, and returns how many
+// packets that were.
+func (w *worker) serve(s *socket, now uint64) int {
 	for i := range w.in {
 		w.in[i].header.Namelen = unix.SizeofSockaddrAny
 	}
 	n := receive(s.fd.Load(), &w.in)
-	queued := 0
-	var via *socket
 	for i := range n {
 		m := &w.in[i]
 		if m.header.Flags&unix.MSG_TRUNC != 0 {
@@ -138,32 +157,12 @@ func (w *worker) serve(s *socket, now uint64) {
 			w.verdicts[v].Add(1)
 			continue
 		}
-		if p.way.via != via {
-			w.flush(via, queued)
-			via, queued = p.way.via, 0
+		if p.way.via != w.out.via {
+			w.out.flush(&w.verdicts)
+			w.out.via = p.way.via
 		}
-		w.iov[queued].Base = unsafe.SliceData(p.b) // a packet may be empty
-		w.iov[queued].SetLen(len(p.b))
-		h := &w.out[queued].header
-		h.Name, h.Namelen = (*byte)(unsafe.Pointer(&p.way.to.raw)), p.way.to.size
-		w.tracks[queued] = p.track
-		queued++
+		w.out.add(p)
 	}
-	w.flush(via, queued)
-}
-
-// flush sends the first n messages of out from via.
-func (w *worker) flush(via *socket, n int) {
-	for at := 0; at < n; {
-		sent := send(via.fd.Load(), &w.out, at, n)
-		if sent <= 0 {
-			// This one cannot be sent (no route, a full queue); the next may be.
-			w.verdicts[Failed].Add(1)
-			atomic.AddUint64(&w.tracks[at].failed, 1)
-			at++
-			continue
-		}
-		w.verdicts[Forwarded].Add(uint64(sent))
-		at += sent
-	}
+	w.out.flush(&w.verdicts)
+	return n
 }
