@@ -244,7 +244,7 @@ func TestListenersInTheConfiguration(t *testing.T) {
 		"https://[2001:db8::1]:1": "",
 		"udp://10.0.0.1:2223":     "wants tcp://",
 		"10.0.0.1:2223":           "wants tcp://",
-		"tls://relay:1":           "relay:1",
+		"tls://relay:1":           "relay",
 	} {
 		var l relay.Listener
 		err := l.UnmarshalText([]byte(text))

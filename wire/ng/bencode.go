@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // Dict is a bencoded dictionary. Its values are string, int64, []any and Dict.
@@ -29,7 +30,7 @@ var (
 // them nor look for what a script has said twice. The strings in the result are
 // copies.
 func Decode(b []byte) (Dict, error) {
-	d := decoder{b: b}
+	d := decoder{b: string(b)}
 	if len(b) == 0 || b[0] != 'd' {
 		return nil, d.fault("a dictionary expected")
 	}
@@ -44,7 +45,7 @@ func Decode(b []byte) (Dict, error) {
 }
 
 type decoder struct {
-	b     []byte
+	b     string // of which all strings are parts
 	pos   int
 	items int
 }
@@ -85,9 +86,13 @@ func (d *decoder) integer(end byte, signed bool) (int64, error) {
 	if d.pos >= len(d.b) || d.b[d.pos] != end {
 		return 0, d.fault("an integer without end")
 	}
-	s := string(d.b[start:d.pos])
+	s := d.b[start:d.pos]
+	digits := s
+	if signed {
+		digits = strings.TrimPrefix(s, "-")
+	}
 	n, err := strconv.ParseInt(s, 10, 64)
-	if err != nil || n < 0 && !signed || strconv.FormatInt(n, 10) != s {
+	if err != nil || digits == "" || digits[0] < '0' || digits[0] > '9' || digits[0] == '0' && s != "0" {
 		return 0, d.fault("not an integer")
 	}
 	d.pos++
@@ -102,7 +107,7 @@ func (d *decoder) text() (string, error) {
 	if n > int64(len(d.b)-d.pos) {
 		return "", d.fault("a string longer than the message")
 	}
-	s := string(d.b[d.pos : d.pos+int(n)])
+	s := d.b[d.pos : d.pos+int(n)]
 	d.pos += int(n)
 	return s, nil
 }

@@ -19,21 +19,21 @@ func (c *Command) setOptions(name string, v any) (known bool, err error) {
 	case "ice-lite":
 		c.setICELite(text(v))
 	case "dtls", "dtls-reverse":
-		for _, s := range texts(v) {
+		for _, s := range words(v) {
 			c.DTLS = append(c.DTLS, offWord(s))
 		}
 	case "sdes":
-		for _, s := range texts(v) {
+		for _, s := range words(v) {
 			c.SDES = append(c.SDES, offWord(s))
 		}
 	case "osrtp":
-		c.OSRTP = append(c.OSRTP, texts(v)...)
+		c.OSRTP = append(c.OSRTP, words(v)...)
 	case "bundle":
 		c.each(v, name, (*Command).setBundle)
 	case "t.38", "t38":
 		c.each(v, "t38", (*Command).setT38)
 	case "transport-protocol":
-		if c.Transport = text(v); c.Transport != TransportAccept {
+		if c.Transport = word(v); c.Transport != TransportAccept {
 			c.Transport = strings.ToUpper(c.Transport)
 		}
 	case "endpoint-learning":
@@ -41,7 +41,7 @@ func (c *Command) setOptions(name string, v any) (known bool, err error) {
 	case "drop-traffic":
 		c.each(v, name, (*Command).setDrop)
 	case "dtmf-security":
-		c.DTMFSecurity = canonical(text(v))
+		c.DTMFSecurity = canonical(word(v))
 	default:
 		return false, nil
 	}
@@ -72,7 +72,7 @@ const maxWords = 256
 // add appends s to list unless it is there.
 func add(list *[]string, s string) {
 	if len(*list) < maxWords && !slices.Contains(*list, s) {
-		*list = append(*list, s)
+		*list = append(*list, strings.Clone(s))
 	}
 }
 
@@ -97,7 +97,7 @@ func (c *Command) setMux(s string) bool {
 func (c *Command) setICE(s string) bool {
 	switch s {
 	case ICERemove, ICEForce, ICEDefault, ICEOptional, ICEForceRelay:
-		c.ICE = s
+		c.ICE = strings.Clone(s)
 	case "trickle":
 		c.addFlag(FlagTrickleICE)
 	case "ice2":
@@ -152,7 +152,7 @@ func (c *Command) setT38(s string) bool {
 func (c *Command) setLearning(s string) bool {
 	switch s {
 	case LearnOff, LearnImmediate, LearnDelayed, LearnHeuristic:
-		c.Learning = s
+		c.Learning = strings.Clone(s)
 		return true
 	}
 	return false
@@ -162,10 +162,10 @@ func (c *Command) setLearning(s string) bool {
 func (c *Command) setDrop(s string) bool {
 	switch s {
 	case DropStop:
-		c.DropTraffic = s
+		c.DropTraffic = strings.Clone(s)
 	case DropStart:
 		if c.DropTraffic != DropStop {
-			c.DropTraffic = s
+			c.DropTraffic = strings.Clone(s)
 		}
 	default:
 		return false

@@ -57,7 +57,7 @@ func eachEntry(b []byte, take func(key string, v any) error) error {
 		}
 		return nil
 	}
-	d := decoder{b: b}
+	d := decoder{b: string(b)}
 	if len(b) == 0 || b[0] != 'd' {
 		return d.fault("a dictionary expected")
 	}
@@ -96,12 +96,18 @@ func canonical(s string) string {
 // set takes one entry of the dictionary.
 func (c *Command) set(key string, v any) error {
 	name := canonical(key)
-	for _, group := range []func(*Command, string, any) (bool, error){
-		(*Command).setParties, (*Command).setAddresses, (*Command).setOptions, (*Command).setNumbers,
-	} {
-		if known, err := group(c, name, v); known {
-			return err
-		}
+	known, err := c.setParties(name, v)
+	if !known {
+		known, err = c.setAddresses(name, v)
+	}
+	if !known {
+		known, err = c.setOptions(name, v)
+	}
+	if !known {
+		known, err = c.setNumbers(name, v)
+	}
+	if known {
+		return err
 	}
 	switch name {
 	case "flags":
@@ -165,36 +171,36 @@ func (c *Command) miss(what string) {
 		what = what[:64]
 	}
 	if len(c.Unsupported) < 16 && !slices.Contains(c.Unsupported, what) {
-		c.Unsupported = append(c.Unsupported, what)
+		c.Unsupported = append(c.Unsupported, strings.Clone(what))
 	}
 }
 
 func (c *Command) setParties(name string, v any) (known bool, err error) {
 	switch name {
 	case "command":
-		c.Name = text(v)
+		c.Name = word(v)
 	case "call-id":
-		c.CallID = text(v)
+		c.CallID = word(v)
 	case "from-tag":
-		c.FromTag = text(v)
+		c.FromTag = word(v)
 	case "to-tag":
-		c.ToTag = text(v)
+		c.ToTag = word(v)
 	case "from-tags":
-		c.FromTags = texts(v)
+		c.FromTags = words(v)
 	case "via-branch":
-		c.ViaBranch = text(v)
+		c.ViaBranch = word(v)
 	case "label", "from-label":
-		c.Label = text(v)
+		c.Label = word(v)
 	case "to-label":
-		c.ToLabel = text(v)
+		c.ToLabel = word(v)
 	case "set-label":
-		c.SetLabel = text(v)
+		c.SetLabel = word(v)
 	case "address":
 		c.Address, err = address(text(v))
 	case "all":
 		c.setAll(text(v))
 	case "supports":
-		c.Supports = texts(v)
+		c.Supports = words(v)
 	case "sip-message-type":
 		switch canonical(text(v)) {
 		case "request", "sip-request":
@@ -213,7 +219,7 @@ func (c *Command) setAll(s string) {
 	case AllNone, "":
 		c.All = ""
 	case AllParties, AllOfferAnswer, AllExceptOfferAnswer, AllFlows:
-		c.All = s
+		c.All = strings.Clone(s)
 	case "not-offer-answer", "non-offer-answer":
 		c.All = AllExceptOfferAnswer
 	default:
@@ -228,13 +234,15 @@ func (c *Command) setAddresses(name string, v any) (known bool, err error) {
 		if len(names) > 2 {
 			return true, errors.New("wants two interface names")
 		}
-		copy(c.Direction[:], names)
+		for i, n := range names {
+			c.Direction[i] = strings.Clone(n)
+		}
 	case "from-interface":
-		c.Direction[0] = text(v)
+		c.Direction[0] = word(v)
 	case "to-interface":
-		c.Direction[1] = text(v)
+		c.Direction[1] = word(v)
 	case "interface":
-		c.Interface = text(v)
+		c.Interface = word(v)
 	case "received-from":
 		// A family and an address, or the address alone; the family is in it anyway.
 		if from := texts(v); len(from) > 0 {
@@ -245,7 +253,7 @@ func (c *Command) setAddresses(name string, v any) (known bool, err error) {
 	case "media-address":
 		c.MediaAddress, err = address(text(v))
 	case "address-family":
-		switch s := strings.ToUpper(text(v)); s {
+		switch s := strings.ToUpper(word(v)); s {
 		case FamilyIPv4, FamilyIPv6:
 			c.Family = s
 		case "INET", "IPV4":
@@ -302,8 +310,11 @@ func (c *Command) setNumbers(name string, v any) (known bool, err error) {
 	return true, err
 }
 
-// text is v when it is a string, or "".
+// text is v when it is a string, or "". It is a part of the whole message.
 func text(v any) string { s, _ := v.(string); return s }
+
+// word is text on its own: what is kept of a call must not keep its message.
+func word(v any) string { return strings.Clone(text(v)) }
 
 // texts are the strings in a list; a single string is a list with commas.
 func texts(v any) []string {
@@ -323,6 +334,15 @@ func texts(v any) []string {
 		return out
 	}
 	return nil
+}
+
+// words are texts on their own.
+func words(v any) []string {
+	out := texts(v)
+	for i, s := range out {
+		out[i] = strings.Clone(s)
+	}
+	return out
 }
 
 // integer is v, a number or the digits of one: a script's options are text.
@@ -361,7 +381,7 @@ func span(v any, unit time.Duration) (time.Duration, error) {
 }
 
 func digit(v any) (string, error) {
-	if s := strings.ToUpper(text(v)); len(s) == 1 && strings.Contains(events, s) {
+	if s := strings.ToUpper(word(v)); len(s) == 1 && strings.Contains(events, s) {
 		return s, nil
 	}
 	if n, err := integer(v); err == nil && n >= 0 && n < int64(len(events)) {

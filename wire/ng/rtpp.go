@@ -33,7 +33,7 @@ func (c *Command) parseRTPP(s string) error {
 				value = word
 			}
 			if faces < len(c.Direction) {
-				c.Direction[faces] = value
+				c.Direction[faces] = strings.Clone(value)
 			}
 			faces++
 		case !assigned || value == "":
