@@ -24,7 +24,7 @@ static __always_inline bool known(const struct exit *x, const struct trip *t, co
 	struct range *s = only(&state);
 
 	return s && !(x->version & 1) && (__u32)(q->now >> EXIT_SHIFT) - x->stamp < EXIT_AGE && x->ingress == q->ingress &&
-	       x->way == (__u16)t->way.version && x->generation == (__u8)READ_ONCE(s->generation) && q->length <= x->mtu;
+	       x->way == (__u16)t->way.version && (x->slot == EXIT_STACK) == !q->xdp && x->generation == (__u8)READ_ONCE(s->generation) && q->length <= x->mtu;
 }
 
 /* by chooses the device that sends for the one that a route names. */
@@ -34,6 +34,11 @@ static __always_inline enum reason by(__u32 index, const struct question *q, str
 	struct device *in = bpf_map_lookup_elem(&exits, &q->ingress);
 	bool generic = in && in->flags & DEVICE_GENERIC;
 
+	if (!q->xdp) {
+		x->tag = index;
+		x->slot = EXIT_STACK;
+		return index < NO_TAG ? ON : REASON_NO_DEVICE;
+	}
 	if (!out)
 		return REASON_NO_DEVICE;
 	x->tag = out->tag;

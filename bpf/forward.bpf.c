@@ -3,7 +3,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /* forward: repeats RTP of confirmed legs, by the memory that the kernel and the relay
  * share. A packet that it does not send on reaches user space as it came, but for
- * those that are of no concern to anybody. What comes here passed the shield.
+ * those from elsewhere than where the leg's peer is. There are two ways in: forward,
+ * behind the shield of a device, and forward_tcx, where a device can have no XDP.
  *
  *	map      type          key                    value           written by
  *	legs     ARRAY         face*ports+port-first  struct leg      Forwarder.Put (ways), here, the relay's user space (tracks)
@@ -14,57 +15,9 @@
  *	moments  PERCPU_ARRAY  0                      struct moment   here
  *	clock    ARRAY         0                      ns              Forwarder.SetClock, in tests
  */
-#include "checksum.h"
-#include "count.h"
-#include "datagram.h"
-#include "exit.h"
-#include "moment.h"
+#include "decide.h"
 #include "rewrite.h"
-#include "way.h"
-
-/* checkable tells whether a checksum can be changed by what changes: one that there
- * is, and that is all of one. */
-static __always_inline enum reason checkable(struct xdp_md *ctx, void *u, struct datagram *d, bool needed)
-{
-	__u64 pseudo = d->sum + to_be16(17) + to_be16(d->size + sizeof(struct udp));
-
-	if (!d->check_be)
-		return needed ? REASON_NO_CHECKSUM : ON;
-	if (unlikely(d->check_be == fold(pseudo)))
-		return finish(ctx, d, u - (void *)(long)ctx->data, pseudo);
-	return ON;
-}
-
-/* decide is all that happens to a packet before it is changed. */
-static __always_inline enum reason decide(struct xdp_md *ctx, __u32 ingress, void *ip, void *end, bool v6, struct datagram *d,
-					  struct trip *t, struct exit *x)
-{
-	void *u = v6 ? ip + sizeof(struct ipv6) : ip + sizeof(struct ipv4);
-	struct question q = { .ingress = ingress };
-	enum reason r = plain(ip, end, v6, d);
-	bool to_v6;
-
-	if (r != ON)
-		return r;
-	r = set_out(d, ip, end, t);
-	if (r != ON)
-		return r;
-	to_v6 = t->way.flags & WAY_TO_V6;
-	r = checkable(ctx, u, d, v6 || to_v6);
-	if (r != ON)
-		return r;
-	q.now = nanoseconds();
-	q.length = d->size + sizeof(struct udp) + (to_v6 ? sizeof(struct ipv6) : sizeof(struct ipv4));
-	*x = t->last->exit;
-	barrier();
-	if (unlikely(!known(x, t, &q))) {
-		r = ask(ctx, t, &q, x);
-		if (r != ON)
-			return r;
-		x->version = READ_ONCE(t->last->exit.version); /* the answer is ours, whatever is kept now */
-	}
-	return commit(t, d, q.now, x->version);
-}
+#include "stack.h"
 
 static __always_inline int repeat(struct xdp_md *ctx, void *ip, void *end, bool tagged, bool v6)
 {
@@ -72,7 +25,7 @@ static __always_inline int repeat(struct xdp_md *ctx, void *ip, void *end, bool 
 	struct datagram d = {};
 	struct trip t = {};
 	struct exit x;
-	enum reason r = decide(ctx, ctx->ingress_ifindex, ip, end, v6, &d, &t, &x);
+	enum reason r = decide(ctx, ctx->ingress_ifindex, true, ip, end, v6, &d, &t, &x);
 	bool to_v6 = t.way.flags & WAY_TO_V6;
 	__u32 addresses;
 
@@ -130,6 +83,12 @@ int forward(struct xdp_md *ctx)
 	if (type == to_be16(TYPE_IPV6))
 		return repeat(ctx, ip, end, ip != tag, true);
 	return stop(REASON_NOT_MEDIA);
+}
+
+SEC("tc")
+int forward_tcx(struct __sk_buff *skb)
+{
+	return from_stack(skb);
 }
 
 char _license[] SEC("license") = "Dual BSD/GPL";

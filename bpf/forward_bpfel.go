@@ -140,21 +140,22 @@ type forwardReasons struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	forwardMapClock     = "clock"
-	forwardMapDevices   = "devices"
-	forwardMapExits     = "exits"
-	forwardMapLegs      = "legs"
-	forwardMapMoments   = "moments"
-	forwardMapReasons   = "reasons"
-	forwardMapState     = "state"
-	forwardProgForward  = "forward"
-	forwardVarFaceCount = "face_count"
-	forwardVarFaces     = "faces"
-	forwardVarFirstPort = "first_port"
-	forwardVarLastPort  = "last_port"
-	forwardVarLayout    = "layout"
-	forwardVarNamed     = "named"
-	forwardVarTestClock = "test_clock"
+	forwardMapClock       = "clock"
+	forwardMapDevices     = "devices"
+	forwardMapExits       = "exits"
+	forwardMapLegs        = "legs"
+	forwardMapMoments     = "moments"
+	forwardMapReasons     = "reasons"
+	forwardMapState       = "state"
+	forwardProgForward    = "forward"
+	forwardProgForwardTcx = "forward_tcx"
+	forwardVarFaceCount   = "face_count"
+	forwardVarFaces       = "faces"
+	forwardVarFirstPort   = "first_port"
+	forwardVarLastPort    = "last_port"
+	forwardVarLayout      = "layout"
+	forwardVarNamed       = "named"
+	forwardVarTestClock   = "test_clock"
 )
 
 // loadForward returns the embedded CollectionSpec for forward.
@@ -199,7 +200,8 @@ type forwardSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type forwardProgramSpecs struct {
-	Forward *ebpf.ProgramSpec `ebpf:"forward"`
+	Forward    *ebpf.ProgramSpec `ebpf:"forward"`
+	ForwardTcx *ebpf.ProgramSpec `ebpf:"forward_tcx"`
 }
 
 // forwardMapSpecs contains maps before they are loaded into the kernel.
@@ -286,12 +288,14 @@ type forwardVariables struct {
 //
 // It can be passed to loadForwardObjects or ebpf.CollectionSpec.LoadAndAssign.
 type forwardPrograms struct {
-	Forward *ebpf.Program `ebpf:"forward"`
+	Forward    *ebpf.Program `ebpf:"forward"`
+	ForwardTcx *ebpf.Program `ebpf:"forward_tcx"`
 }
 
 func (p *forwardPrograms) Close() error {
 	return _ForwardClose(
 		p.Forward,
+		p.ForwardTcx,
 	)
 }
 

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
 )
 
 // ForwarderOptions say what a forwarder may repeat.
@@ -31,6 +32,7 @@ type Forwarder struct {
 
 	maps    *forwardMaps
 	program *ebpf.Program // for devices' next
+	tcx     *ebpf.Program // for TCX hooks; nil until one is needed
 	mapped  [][]byte
 	legs    []forwardLeg // shared with the kernel, until Close
 	state   *forwardRange
@@ -39,6 +41,7 @@ type Forwarder struct {
 	mu     sync.Mutex // one writer of ways; guards the fields below
 	closed bool
 	exits  map[string]Exit
+	hooks  []link.Link // that are pinned nowhere
 	// trouble is what went wrong in the last round of Run.
 	trouble error
 }
@@ -113,7 +116,10 @@ func (f *Forwarder) Close() error {
 	if f.maps != nil {
 		errs = append(errs, f.maps.Close())
 	}
-	errs = append(errs, f.program.Close())
+	for _, l := range f.hooks {
+		errs = append(errs, l.Close())
+	}
+	errs = append(errs, f.program.Close(), f.tcx.Close())
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("bpf: closing the forwarder: %w", err)
 	}

@@ -69,6 +69,22 @@ func (f *Forwarder) create(specs map[string]*ebpf.MapSpec, number uint32, kept t
 
 // assemble loads the program over the maps and maps their memory.
 func (f *Forwarder) assemble(spec *ebpf.CollectionSpec, t tables) error {
+	if err := f.constants(spec); err != nil {
+		return err
+	}
+	var objects struct {
+		Forward *ebpf.Program `ebpf:"forward"`
+		forwardMaps
+	}
+	if err := spec.LoadAndAssign(&objects, &ebpf.CollectionOptions{MapReplacements: t}); err != nil {
+		return fmt.Errorf("bpf: loading the program: %w", refused(err))
+	}
+	f.program, f.maps = objects.Forward, &objects.forwardMaps
+	return f.remember()
+}
+
+// constants tells the program what it is for.
+func (f *Forwarder) constants(spec *ebpf.CollectionSpec) error {
 	clocked := uint32(0)
 	if f.clocked {
 		clocked = 1
@@ -80,15 +96,7 @@ func (f *Forwarder) assemble(spec *ebpf.CollectionSpec, t tables) error {
 	if err != nil {
 		return fmt.Errorf("bpf: setting the program's constants: %w", err)
 	}
-	var objects struct {
-		forwardPrograms
-		forwardMaps
-	}
-	if err := spec.LoadAndAssign(&objects, &ebpf.CollectionOptions{MapReplacements: t}); err != nil {
-		return fmt.Errorf("bpf: loading the program: %w", refused(err))
-	}
-	f.program, f.maps = objects.Forward, &objects.forwardMaps
-	return f.remember()
+	return nil
 }
 
 // extent is what this forwarder's legs are indexed by.

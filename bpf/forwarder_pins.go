@@ -60,6 +60,7 @@ func (f *Forwarder) takeOver(spec *ebpf.CollectionSpec, specs map[string]*ebpf.M
 		p.unpin(t)
 		return err
 	}
+	f.pins = p
 	if err := f.replace(pin); err != nil {
 		p.unpin(t)
 		return err
@@ -67,7 +68,6 @@ func (f *Forwarder) takeOver(spec *ebpf.CollectionSpec, specs map[string]*ebpf.M
 	if err := p.rename(t, kept); err != nil {
 		return err
 	}
-	f.pins = p
 	late.add()
 	return nil
 }
@@ -140,7 +140,7 @@ func (f *Forwarder) replace(pin string) error {
 		}
 		f.found(device)
 	}
-	return f.replaceTCX(filepath.Join(pin, forwardPin))
+	return f.replaceTCX()
 }
 
 func (f *Forwarder) replaceIn(next *ebpf.Map) error {

@@ -44,6 +44,7 @@ struct way {
 ASSERT_SIZE(struct way, 64);
 
 #define EXIT_BACK 0xff /* out of the device that the packet came from */
+#define EXIT_STACK 0xfe /* by the kernel's own sending, at the device whose number is in tag */
 #define EXIT_SHIFT 20  /* stamps are in units of 2^20 ns, about a millisecond */
 #define NO_TAG 0xffff
 
@@ -55,7 +56,7 @@ struct exit {
 	__u8 to[6];
 	__u8 from[6];
 	__u16 mtu;       /* longest IP packet */
-	__u16 tag;       /* of a VLAN; NO_TAG */
+	__u16 tag;       /* of a VLAN; NO_TAG; or a device */
 	__u16 way;       /* version of the way it is for */
 	__u8 slot;       /* in the map devices; EXIT_BACK */
 	__u8 generation; /* of the devices it was chosen among */
