@@ -63,6 +63,7 @@ func selection(c ng.Command) call.Selection {
 		CallID: c.CallID, From: c.FromTag, Label: c.Label, Address: c.Address, To: c.ToTag, ToLabel: c.ToLabel,
 		All: c.All == ng.AllParties || c.All == ng.AllOfferAnswer || c.All == ng.AllFlows,
 	}
+	s.Towards = c.Has(ng.FlagEgress) || c.Has(ng.FlagBlockEgress)
 	if s.All && s.From != "" {
 		s.All = false // of a party, all that it sends: to whomever
 		s.To, s.ToLabel = "", ""

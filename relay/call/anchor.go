@@ -2,7 +2,6 @@ package call
 
 import (
 	"errors"
-	"net/netip"
 	"time"
 
 	"github.com/lindero/lindero/wire/sdp"
@@ -116,31 +115,30 @@ func (t *turn) anchor() ([]byte, error) {
 			return nil, err
 		}
 	}
-	t.call.dropped = (t.call.dropped || t.m.Drop) && !t.m.Undrop
-	if t.m.NoEvents {
-		t.fork.sides[t.x].rules.NoEvents = true
-	}
 	for i := range t.sdp.Media {
 		if i == len(t.fork.streams) {
 			break // an answer to what was not offered
 		}
 		t.signal(t.fork.streams[i], &t.sdp.Media[i])
 	}
-	if err := t.r.programmeAll(t.call, t.fork); err != nil {
+	if err := t.programme(); err != nil {
 		return nil, err
 	}
 	return t.write(), nil
 }
 
-// unusable is the error of the first stream that names what can never be sent to.
-func (t *turn) unusable() error {
-	for i := range t.sdp.Media {
-		d := &t.sdp.Media[i]
-		if d.Port == 0 || !relayable(d) || d.Address().Held() {
+// programme takes the rules the message brings, and tells the table.
+func (t *turn) programme() error {
+	if t.m.NoEvents {
+		t.fork.sides[t.x].rules.NoEvents = true
+	}
+	was := t.call.dropped
+	t.call.dropped = (was || t.m.Drop) && !t.m.Undrop
+	for _, f := range t.call.forks {
+		if f != t.fork && t.call.dropped == was {
 			continue
 		}
-		addr := netip.AddrPortFrom(d.Address().Addr, d.Port)
-		if _, err := t.r.usable(t.call, addr, t.fork.sides[t.x].face); err != nil {
+		if err := t.r.programmeAll(t.call, f); err != nil {
 			return err
 		}
 	}
@@ -170,50 +168,4 @@ func (t *turn) lend() error {
 		}
 	}
 	return nil
-}
-
-// signal takes what the m= line d says about the stream.
-func (t *turn) signal(st *stream, d *sdp.Media) {
-	h, other := st.halves[t.x], st.halves[1-t.x]
-	if h == nil {
-		return
-	}
-	st.kind, st.proto = d.Kind, d.Proto
-	if h.refused = d.Port == 0 || !relayable(d); h.refused {
-		h.rtp.refuse()
-		h.rtcp.refuse()
-		return
-	}
-	a := d.Address()
-	h.quiet = d.Direction != sdp.SendRecv || a.Held()
-	h.any, h.proto, h.named = d.UDPTL(), d.Proto, a.Addr
-	h.codec, h.clock = "", 8000
-	if codec, ok := d.Codec(d.Formats[0]); ok {
-		h.codec, h.clock = codec.Name, codec.Clock
-	}
-	h.events = eventsOf(d, h.clock)
-	switch mux := d.Mux && d.RTP(); {
-	case t.offer:
-		offerMux(h, other, mux, t.m.Mux)
-	default:
-		answerMux(other, h, mux)
-	}
-	h.rtp.signal(t.claim(netip.AddrPortFrom(a.Addr, d.Port), a.Held()))
-	if !h.any {
-		h.rtcp.signal(t.claim(d.RTCPAddr(), a.Held()))
-	}
-}
-
-// claim is what the message says of an end that the SDP puts at addr.
-func (t *turn) claim(addr netip.AddrPort, held bool) claim {
-	m := &t.m
-	if m.Source && m.ReceivedFrom.IsValid() {
-		addr = netip.AddrPortFrom(m.ReceivedFrom, addr.Port())
-	}
-	addr, _ = t.r.usable(t.call, addr, t.fork.sides[t.x].face) // what is not is ignored; Refuse has been here before
-	return claim{
-		addr: addr, held: held, received: m.ReceivedFrom.Unmap(),
-		trust:      m.Trust || t.r.cfg.Addresses == Trust && !m.Source,
-		asymmetric: m.Asymmetric, follows: m.Handover,
-	}
 }

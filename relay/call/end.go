@@ -32,7 +32,8 @@ type end struct {
 	sendable   bool           // signalled may be sent to unproven
 	held       bool           // the SDP's address is that of hold
 	asymmetric bool
-	follows    bool // see follow
+	follows    bool       // see follow
+	moved      netip.Addr // any port of it may prove itself, since the other end of the pair has moved; zero: it has not
 
 	source  netip.AddrPort // what proved itself
 	latched time.Time      // when it did, or moved last
@@ -70,14 +71,22 @@ func (e *end) signal(c claim) {
 		return
 	}
 	e.signalled, e.received, e.sendable, e.asymmetric = c.addr, received, sendable, c.asymmetric
-	e.source, e.latched, e.pinned = netip.AddrPort{}, time.Time{}, false
+	e.source, e.latched, e.pinned, e.moved = netip.AddrPort{}, time.Time{}, false, netip.Addr{}
 }
 
 // refuse forgets everything: the stream was refused with port 0.
 func (e *end) refuse() { *e = end{local: e.local} }
 
 // exact says that nothing is to be learned: the peer is where it says it is.
-func (e *end) exact() bool { return !e.received.IsValid() }
+func (e *end) exact() bool { return !e.teacher().IsValid() }
+
+// teacher is the address any port of which may prove itself, or zero.
+func (e *end) teacher() netip.Addr {
+	if e.moved.IsValid() {
+		return e.moved
+	}
+	return e.received
+}
 
 // from is the source that is believed now, or zero.
 func (e *end) from() netip.AddrPort {
@@ -110,7 +119,7 @@ func (e *end) learn(from netip.AddrPort, now time.Time, window time.Duration) bo
 	exactly := from == e.signalled
 	switch {
 	case !e.source.IsValid():
-		if !exactly && from.Addr() != e.received {
+		if !exactly && from.Addr() != e.teacher() {
 			return false
 		}
 		e.source, e.latched, e.pinned = from, now, exactly
@@ -146,8 +155,7 @@ func (e *end) follow(from netip.AddrPort, now time.Time, window time.Duration) b
 // when nothing was learned.
 func (e *end) anew() {
 	if at := e.from(); e.follows && at.IsValid() {
-		e.received = at.Addr()
-		e.source, e.latched, e.pinned = netip.AddrPort{}, time.Time{}, false
+		e.source, e.latched, e.pinned, e.moved = netip.AddrPort{}, time.Time{}, false, at.Addr()
 	}
 }
 
@@ -161,7 +169,7 @@ func (e *end) leg(other *end) forward.Leg {
 	default:
 		l.Exact = e.signalled
 		if !e.source.IsValid() {
-			l.Learn = e.received
+			l.Learn = e.teacher()
 		}
 	}
 	return l

@@ -76,7 +76,7 @@ func (c *Call) offered(m Message) (f *fork, x int) {
 		if f = c.newest(func(f *fork) bool { return f.has(m.ToTag) }); f != nil {
 			return f, 1 - f.tags[m.ToTag]
 		}
-		return c.newest(func(*fork) bool { return true }), 0
+		return nil, 0 // somebody else's dialogue by the same Call-ID
 	}
 	mine := func(f *fork) bool {
 		return f.has(m.FromTag) && (f.branch == m.Branch || f.branch == "" || m.Branch == "")

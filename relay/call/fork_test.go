@@ -184,6 +184,7 @@ func TestSelections(t *testing.T) {
 		"an unknown tag":       {sel: call.Selection{From: "z"}, err: call.ErrUnknownTag},
 		"an unknown label":     {sel: call.Selection{Label: "z"}, err: call.ErrUnknownTag},
 		"an unknown address":   {sel: call.Selection{Address: mustAddr("10.2.0.8")}, err: call.ErrUnknownTag},
+		"what goes to one":     {sel: call.Selection{From: "a", Towards: true}, want: "b"},
 		"oneself":              {sel: call.Selection{From: "a", To: "a"}, err: call.ErrUnknownTag},
 		"another call":         {sel: call.Selection{CallID: "x"}, err: call.ErrUnknownCall},
 	} {

@@ -126,3 +126,12 @@ func face(b *table, name, bind, advertise string, low uint16) call.Interface {
 		Pool: ports.NewPool(addr, low, low+199, 30*time.Second, b),
 	}
 }
+
+// expects makes the leg at local have got every packet of n.
+func (b *table) expects(local netip.AddrPort, n uint64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	c := b.counts[local]
+	c.Expected = n
+	b.counts[local] = c
+}

@@ -16,6 +16,7 @@ type Selection struct {
 	All     bool       // whoever else is named
 
 	To, ToLabel string // only what goes to this one
+	Towards     bool   // not what the party sends, but what is sent to it
 }
 
 // A picked is a party: one side of a fork.
@@ -81,7 +82,10 @@ func (c *Call) parties(sel Selection, from, to string) (parties []picked) {
 			if y, ok := f.tags[to]; to != "" && (!ok || y == x) {
 				fits = false
 			}
-			if fits {
+			switch {
+			case fits && sel.Towards:
+				parties = append(parties, picked{f, 1 - x})
+			case fits:
 				parties = append(parties, picked{f, x})
 			}
 		}
