@@ -160,13 +160,12 @@ func (u *Userspace) add(local netip.AddrPort, fd int) error {
 	}
 	if err == nil {
 		err = errors.New("open already")
-		s.worker.unwatch(fd)
 	}
 	u.release(s)
 	return err
 }
 
-// release gives up s, which is watched no more: when it returns, no worker holds it.
+// release gives up s: when it returns, no worker holds it or will find it.
 func (u *Userspace) release(s *socket) {
 	u.slots[s.slot].Store(nil)
 	for _, w := range u.workers {
@@ -202,8 +201,7 @@ func (u *Userspace) Close(local netip.AddrPort) error {
 		return ErrNotOpen // somebody else closed it
 	}
 	// The number of a file that is closed may be given to a stranger's at once. So
-	// first every worker must have let go of this one.
-	s.worker.unwatch(fd)
+	// first every worker must have let go of this one. Closing ends the watch, too.
 	u.release(s)
 	place.Store(nil) // before the port is free: who opens it next stores theirs
 	return unix.Close(fd)

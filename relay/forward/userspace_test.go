@@ -31,7 +31,13 @@ func TestKernel(t *testing.T) {
 // start runs a table until the test ends.
 func start(t testing.TB, learner forward.Learner, options ...forward.Option) *forward.Userspace {
 	t.Helper()
-	u, err := forward.NewUserspace(1024, learner, options...)
+	return startOf(t, 1024, learner, options...)
+}
+
+// startOf is start for so many sockets.
+func startOf(t testing.TB, sockets int, learner forward.Learner, options ...forward.Option) *forward.Userspace {
+	t.Helper()
+	u, err := forward.NewUserspace(sockets, learner, options...)
 	if err != nil {
 		t.Fatal(err)
 	}

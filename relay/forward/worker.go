@@ -81,10 +81,6 @@ func (w *worker) watch(s *socket) error {
 	return unix.EpollCtl(w.epoll, unix.EPOLL_CTL_ADD, int(s.fd.Load()), &e)
 }
 
-func (w *worker) unwatch(fd int) {
-	_ = unix.EpollCtl(w.epoll, unix.EPOLL_CTL_DEL, fd, nil) // it is there: watch added it
-}
-
 // settle waits until the worker has let go of every socket it may have looked up
 // before the call.
 func (w *worker) settle() {
