@@ -103,7 +103,7 @@ func (b *table) leg(local netip.AddrPort) forward.Leg {
 const latch = 3 * time.Second
 
 // newRegistry makes a registry with two interfaces, the outer one behind a 1:1 NAT.
-func newRegistry(t *testing.T, b *table, change ...func(*call.Config)) (r *call.Registry, inner *ports.Pool) {
+func newRegistry(t testing.TB, b *table, change ...func(*call.Config)) (r *call.Registry, inner *ports.Pool) {
 	t.Helper()
 	// Ranges that do not meet, so that a test can tell the ports apart.
 	in := face(b, "internal", "10.2.0.1", "10.2.0.1", 30200)
