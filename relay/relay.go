@@ -137,6 +137,9 @@ func (r *Relay) Ready() error {
 func (r *Relay) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return r.table.Run(ctx) })
+	if r.kernel != nil {
+		group.Go(func() error { return r.kernel.Run(ctx) })
+	}
 	group.Go(func() error { return r.ng.run(ctx) })
 	group.Go(func() error { return r.calls.Run(ctx) })
 	group.Go(func() error { r.sweep(ctx); return nil })
