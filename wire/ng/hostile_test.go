@@ -129,7 +129,7 @@ func TestSlowLoris(t *testing.T) {
 
 // Who asks and does not read is closed, and delays nobody.
 func TestWhoDoesNotReadIsClosed(t *testing.T) {
-	s := newStation(t, ServerConfig{Write: 300 * time.Millisecond, Workers: 1}, func(netip.AddrPort, Command) Reply {
+	s := newStation(t, ServerConfig{Write: 300 * time.Millisecond, Workers: 1, Pipelined: 16}, func(netip.AddrPort, Command) Reply {
 		return Reply{Result: ResultOK, SDP: make([]byte, 60_000)}
 	})
 	greedy := dialConn(t, "tcp", s.tcp)

@@ -1,19 +1,29 @@
-// Package ng is rtpengine's NG protocol: how an edge asks a relay for ports and
-// has SDP rewritten. It encodes and decodes bencode, turns dictionaries into
-// Command and Reply values, and holds a client that never blocks its caller and
-// a server loop that answers duplicates with the reply already given. It knows
-// neither SIP nor SDP and lends no port: anchoring is the edge's business,
-// handling commands the relay's.
+// Package ng is rtpengine's NG protocol: how an edge, Kamailio or OpenSIPS asks a
+// relay for ports and has SDP rewritten. It encodes and decodes dictionaries,
+// turns them into Command and Reply values, and holds a client that never blocks
+// its caller and a server that takes commands by every transport rtpengine has. It
+// knows neither SIP nor SDP and lends no port: anchoring is the edge's business,
+// handling commands the relay's. Who may speak by TLS is decided by the
+// configuration it is given; files of certificates are not its business.
 //
 // # Protocol
 //
-// One datagram is one message, in both directions:
+// A message, in both directions, is
 //
-//	cookie SP bencoded-dictionary
+//	cookie SP dictionary
 //
-// The cookie is any text without a space. The reply bears the cookie of its
-// command; a command that is repeated with the same cookie from the same address
-// is a retransmission and gets the same reply without being run again.
+// where the dictionary is bencode, or a JSON object; a reply has its command's
+// encoding. The cookie is any text without a space. The reply bears the cookie of
+// its command; a command that is repeated with the same cookie from the same
+// address is a retransmission and gets the same reply without being run again.
+//
+//	UDP         a datagram is a message
+//	TCP, TLS    messages follow each other with nothing between; dictionaries show where they end
+//	HTTP        POST /ng has a message as its body, and so has the response; /ng-plain has dictionaries alone
+//	WebSocket   subprotocol ng.rtpengine.com: a frame is a message; ng-plain.rtpengine.com: a dictionary alone
+//
+// Commands of one call-id are run in the order in which they came, those of
+// different calls at once.
 //
 //	edge                                          relay
 //	  | offer  call-id from-tag sdp direction …     |   lends ports, rewrites the SDP
