@@ -26,6 +26,7 @@ func message(c ng.Command) call.Message {
 			Offer: c.HasMux(ng.MuxOffer), Require: c.HasMux(ng.MuxRequire), Demux: c.HasMux(ng.MuxDemux),
 			Accept: c.HasMux(ng.MuxAccept), Reject: c.HasMux(ng.MuxReject),
 		},
+		Codecs:    call.Codecs{Strip: c.Codec.Strip, Except: c.Codec.Except, Offer: c.Codec.Offer},
 		Transport: c.Transport, Loop: c.Has(ng.FlagLoopProtect),
 		KeepHold: c.Has(ng.FlagOriginalSendrecv), NoEvents: c.Has(ng.FlagBlockDTMF),
 	}

@@ -80,12 +80,8 @@ func unserved(c ng.Command) string {
 	if c.ICE == ng.ICEForce || c.ICE == ng.ICEForceRelay || c.ICE == ng.ICEOptional {
 		what = append(what, "ICE="+c.ICE)
 	}
-	for option, asked := range map[string]bool{
-		"codec": len(c.Codec.Strip)+len(c.Codec.Offer)+len(c.Codec.Except) > 0, "TOS": c.TOS != nil,
-	} {
-		if asked {
-			what = append(what, option)
-		}
+	if c.TOS != nil {
+		what = append(what, "TOS")
 	}
 	if len(what) == 0 {
 		return ""

@@ -2,6 +2,7 @@ package relay_test
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -160,6 +161,29 @@ func dialogues() map[string][]step {
 		"no m= line":              {refused(offered())},
 		"not an SDP":              {refused(offered().with(func(c *ng.Command) { c.SDP = []byte("hello") }))},
 	}
+	maps.Copy(all, strippings())
+	maps.Copy(all, muxings())
+	return all
+}
+
+// strippings are dialogues about codecs.
+func strippings() map[string][]step {
+	all := make(map[string][]step)
+	for name, c := range map[string]ng.Codec{
+		"one": {Strip: []string{"PCMA"}}, "in small letters": {Strip: []string{"pcma"}}, "by rate": {Strip: []string{"opus/48000"}},
+		"by channels": {Strip: []string{"opus/48000/2"}}, "all": {Strip: []string{"all"}}, "what is not there": {Strip: []string{"foo"}},
+		"all but": {Strip: []string{"all"}, Except: []string{"PCMA"}}, "all but nothing": {Strip: []string{"all"}, Offer: []string{"foo"}},
+		"all but some, in order": {Strip: []string{"all"}, Offer: []string{"G729", "PCMA", "telephone-event"}}, "none": {Offer: []string{"PCMA"}},
+	} {
+		lines := []string{"m=audio 4000 RTP/AVP 0 8 18 96 101", "a=rtpmap:96 opus/48000/2", "a=fmtp:96 useinbandfec=1", dtmf}
+		all["codecs stripped: "+name] = []step{offered(lines...).with(func(cmd *ng.Command) { cmd.Codec = c })}
+	}
+	return all
+}
+
+// muxings are those about one port for RTP and RTCP.
+func muxings() map[string][]step {
+	all := make(map[string][]step)
 	muxed := []string{audio, "a=rtcp-mux"}
 	for _, option := range []string{"", "offer", "require", "demux", "accept", "reject"} {
 		for how, lines := range map[string][]string{"plain": {audio}, "muxed": muxed, "muxed with a=rtcp": {audio, "a=rtcp:4000", "a=rtcp-mux"}} {

@@ -99,7 +99,8 @@ func (r *Registry) disown(halves ...[]*half) {
 }
 
 // Sweep ends the calls and forks that are over though nobody said so, and those
-// whose delete had a delay.
+// whose delete had a delay; and sources that may not be corrected any more are
+// settled.
 func (r *Registry) Sweep(now time.Time) {
 	r.mu.RLock()
 	all := make([]*Call, 0, len(r.calls))
@@ -111,6 +112,9 @@ func (r *Registry) Sweep(now time.Time) {
 		c.mu.Lock()
 		if !c.ended {
 			r.sweep(c, now)
+		}
+		if !c.ended {
+			r.settle(c, now)
 		}
 		c.mu.Unlock()
 	}

@@ -101,6 +101,10 @@ func set(t *testing.T, m *call.Message, word string) {
 		m.Mux = call.Mux{
 			Offer: value == "offer", Require: value == "require", Demux: value == "demux", Accept: value == "accept", Reject: value == "reject",
 		}
+	case "strip":
+		m.Codecs.Strip = strings.Split(value, ",")
+	case "except":
+		m.Codecs.Except = strings.Split(value, ",")
 	case "rtcp":
 		m.RTCP = map[string]call.RTCPAttribute{"full": call.RTCPFull, "none": call.RTCPNone}[value]
 	case "replace":

@@ -30,6 +30,7 @@ type Message struct {
 
 	Replace   Replace
 	Mux       Mux
+	Codecs    Codecs
 	RTCP      RTCPAttribute
 	Transport string // RTP/AVP or RTP/AVPF towards the other side, or "accept" in an answer; "": as it is
 	Loop      bool   // mark the SDP as ours, and leave one alone that is

@@ -78,6 +78,9 @@ func (t *turn) media(e *sdp.Edit, i int, ours netip.Addr) {
 	}
 	if d.RTP() {
 		t.proto(e, d, to)
+		if t.offer {
+			t.codecs(e, d)
+		}
 		t.rtcp(e, d, from, to, ours)
 	}
 }

@@ -1,6 +1,7 @@
 package sdp
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -22,6 +23,16 @@ func (e *Edit) insert(at int, line string) {
 
 // Proto writes the protocol of m.
 func (e *Edit) Proto(m *Media, proto string) { e.replace(m.protoStart, m.protoEnd, proto) }
+
+// Formats writes the formats of m, payload types of RTP, and takes the attributes
+// away that describe others: a=rtpmap, a=fmtp and a=rtcp-fb. There must be one.
+func (e *Edit) Formats(m *Media, formats []string) {
+	e.replace(m.protoEnd, m.end, " "+strings.Join(formats, " "))
+	e.RemoveOf(m, func(name, value string) bool {
+		format, _, _ := strings.Cut(value, " ")
+		return (name == "rtpmap" || name == "fmtp" || name == "rtcp-fb") && format != "*" && !slices.Contains(formats, format)
+	})
+}
 
 // RemoveOf takes away every a= line of m whose attribute is unwanted.
 func (e *Edit) RemoveOf(m *Media, unwanted func(name, value string) bool) {

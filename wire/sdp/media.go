@@ -52,6 +52,7 @@ type Media struct {
 	first, last          int // its lines, last exclusive
 	portStart, portEnd   int
 	protoStart, protoEnd int
+	end                  int // of the m= line
 }
 
 // An RTCP is an a=rtcp attribute (RFC 3605).
@@ -86,7 +87,7 @@ func (s *Session) media(l line, i int) (Media, error) {
 	return Media{
 		Kind: f[0], Port: uint16(port), Proto: f[2], Formats: f[3:],
 		session: s, first: i, last: len(s.lines), portStart: at, portEnd: at + len(f[1]),
-		protoStart: after, protoEnd: after + len(f[2]),
+		protoStart: after, protoEnd: after + len(f[2]), end: l.end,
 	}, nil
 }
 
