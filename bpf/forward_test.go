@@ -3,6 +3,7 @@ package bpf
 import (
 	"bytes"
 	"encoding/binary"
+	"maps"
 	"net/netip"
 	"slices"
 	"testing"
@@ -10,20 +11,22 @@ import (
 	"github.com/lindero/lindero/bpf/frame"
 )
 
-// Every byte that goes out is what a host would have sent that forwards: the frames
-// that are wanted are built from nothing, with all their checksums.
-func TestForwardedBytes(t *testing.T) {
-	c := newCrossing(t)
+// A repeat is a packet of a way and what is special about it; change and edit make of
+// what comes and leaves ordinarily what comes and leaves here.
+type repeat struct {
+	way    Way
+	device string // with a tag when it is w0.7
+	mac    [6]byte
+	in     string // the device that it comes by; "": loopback
+	action uint32 // 0: to another device
+	change func(in, out *frame.Frame)
+	edit   func(in, out []byte)
+}
+
+// ways are packets of all families and links.
+func ways() map[string]repeat {
 	four, six := at(ours4, 30000), at(ours6, 30000)
-	for name, x := range map[string]struct {
-		way    Way
-		device string // with a tag when it is w0.7
-		mac    [6]byte
-		in     string // the device that it comes by; "": loopback
-		action uint32 // 0: to another device
-		change func(in, out *frame.Frame)
-		edit   func(in, out []byte)
-	}{
+	return map[string]repeat{
 		"IPv4":              {way: Way{Local: four, From: phone4, Via: at(ours4, 30002), To: far4}},
 		"IPv6":              {way: Way{Local: six, From: phone6, Via: at(ours6, 30002), To: far6}},
 		"IPv4 to IPv6":      {way: Way{Local: four, From: phone4, Via: at(ours6, 30002), To: far6}},
@@ -31,15 +34,6 @@ func TestForwardedBytes(t *testing.T) {
 		"back where it was": {way: Way{Local: four, From: phone4, Via: at(ours4, 30002), To: netip.AddrPortFrom(phone4.Addr(), 9)}, device: "v0", mac: phoneMAC},
 		"back by the same device": {way: Way{Local: six, From: phone6, Via: at(ours6, 30002), To: netip.AddrPortFrom(phone6.Addr(), 9)},
 			device: "v0", mac: phoneMAC, in: "v0", action: back},
-		"half a checksum": {way: Way{Local: four, From: phone4, Via: at(ours4, 30002), To: far4}, in: "v0",
-			edit: func(in, _ []byte) { halfSum(in) }},
-		"half a checksum, odd length": {way: Way{Local: four, From: phone4, Via: at(ours4, 30002), To: far4}, in: "v0",
-			change: func(in, out *frame.Frame) { in.Payload = in.Payload[:99]; out.Payload = in.Payload },
-			edit:   func(in, _ []byte) { halfSum(in) }},
-		"half a checksum to IPv6": {way: Way{Local: four, From: phone4, Via: at(ours6, 30002), To: far6}, in: "v0",
-			edit: func(in, _ []byte) { halfSum(in) }},
-		"what only looks like half": {way: Way{Local: four, From: phone4, Via: at(ours4, 30002), To: far4},
-			change: func(in, out *frame.Frame) { in.Payload = likeHalf(); out.Payload = in.Payload }},
 		"into a VLAN": {way: Way{Local: four, From: phone4, Via: at(ours4, 30002), To: tagged}, device: "w0.7"},
 		"out of a VLAN": {way: Way{Local: four, From: phone4, Via: at(ours4, 30002), To: far4},
 			change: func(in, _ *frame.Frame) { in.Tags = []frame.Tag{{ID: 5}} }},
@@ -49,6 +43,24 @@ func TestForwardedBytes(t *testing.T) {
 			change: func(in, _ *frame.Frame) { in.Tags = []frame.Tag{{ID: 5}} }},
 		"IPv6 of a VLAN to IPv4 of another": {way: Way{Local: six, From: phone6, Via: at(ours4, 30002), To: tagged}, device: "w0.7",
 			change: func(in, _ *frame.Frame) { in.Tags = []frame.Tag{{ID: 5}} }, edit: func(_, out []byte) { dontFragment(out) }},
+		"two hops left": {way: Way{Local: six, From: phone6, Via: at(ours6, 30002), To: far6},
+			change: func(in, out *frame.Frame) { in.TTL, out.TTL = 2, 1 }},
+	}
+}
+
+// oddities are packets with something about their sums, lengths and classes.
+func oddities() map[string]repeat {
+	four, six := at(ours4, 30000), at(ours6, 30000)
+	return map[string]repeat{
+		"half a checksum": {way: Way{Local: four, From: phone4, Via: at(ours4, 30002), To: far4}, in: "v0",
+			edit: func(in, _ []byte) { halfSum(in) }},
+		"half a checksum, odd length": {way: Way{Local: four, From: phone4, Via: at(ours4, 30002), To: far4}, in: "v0",
+			change: func(in, out *frame.Frame) { in.Payload = in.Payload[:99]; out.Payload = in.Payload },
+			edit:   func(in, _ []byte) { halfSum(in) }},
+		"half a checksum to IPv6": {way: Way{Local: four, From: phone4, Via: at(ours6, 30002), To: far6}, in: "v0",
+			edit: func(in, _ []byte) { halfSum(in) }},
+		"what only looks like half": {way: Way{Local: four, From: phone4, Via: at(ours4, 30002), To: far4},
+			change: func(in, out *frame.Frame) { in.Payload = likeHalf(); out.Payload = in.Payload }},
 		"without a checksum": {way: Way{Local: four, From: phone4, Via: at(ours4, 30002), To: far4},
 			edit: func(in, out []byte) { in[40], in[41], out[40], out[41] = 0, 0, 0, 0 }},
 		"with a wrong one": {way: Way{Local: four, From: phone4, Via: at(ours4, 30002), To: far4},
@@ -63,9 +75,16 @@ func TestForwardedBytes(t *testing.T) {
 			edit: func(in, out []byte) { in[14], in[15] = 0x6b, 0x87; out[15] = 0xb8; dontFragment(out) }},
 		"odd length": {way: Way{Local: four, From: phone4, Via: at(ours4, 30002), To: far4},
 			change: func(in, out *frame.Frame) { in.Payload = in.Payload[:171]; out.Payload = in.Payload }},
-		"two hops left": {way: Way{Local: six, From: phone6, Via: at(ours6, 30002), To: far6},
-			change: func(in, out *frame.Frame) { in.TTL, out.TTL = 2, 1 }},
-	} {
+	}
+}
+
+// Every byte that goes out is what a host would have sent that forwards: the frames
+// that are wanted are built from nothing, with all their checksums.
+func TestForwardedBytes(t *testing.T) {
+	c := newCrossing(t)
+	cases := ways()
+	maps.Copy(cases, oddities())
+	for name, x := range cases {
 		t.Run(name, func(t *testing.T) {
 			k := c.put(t, x.way)
 			before := *k
@@ -137,32 +156,25 @@ func sumIP(b []byte) {
 	binary.BigEndian.PutUint16(h[10:], ^uint16(s))
 }
 
-// What is not to be repeated goes up as it came, and is counted by its reason only.
-func TestNotForwarded(t *testing.T) {
-	c := newCrossing(t)
+// An end is a packet that is not repeated, and why.
+type end struct {
+	in     []byte
+	want   string
+	action uint32
+	to     string // one of ways
+}
+
+// with is a packet of RTP that is changed.
+func with(from, to netip.AddrPort, change func(f *frame.Frame)) []byte {
+	f := between(from, to, rtp(1))
+	change(&f)
+	return f.Bytes()
+}
+
+// notOurs are packets for no leg, or of somebody else.
+func notOurs() map[string]end {
 	four, six := at(ours4, 30000), at(ours6, 30000)
-	c.put(t, Way{Local: four, From: phone4, Via: at(ours4, 30002), To: far4})
-	c.put(t, Way{Local: six, From: phone6, Via: at(ours6, 30002), To: far6})
-	c.put(t, Way{Local: at(ours4, 30004), From: phone4, Via: at(ours6, 30002), To: far6})
-	ways := map[string]netip.AddrPort{
-		"nobody there": netip.MustParseAddrPort("198.51.100.77:5000"), "no route": netip.MustParseAddrPort("8.8.8.8:5000"),
-		"ourselves": netip.MustParseAddrPort("198.51.100.1:5000"),
-	}
-	c.ip(t, "route", "add", "prohibit", "198.18.1.0/24")
-	ways["prohibited"] = netip.MustParseAddrPort("198.18.1.1:5")
-	with := func(from, to netip.AddrPort, change func(f *frame.Frame)) []byte {
-		f := between(from, to, rtp(1))
-		change(&f)
-		return f.Bytes()
-	}
-	payload := func(b ...byte) []byte { return between(phone4, four, b).Bytes() }
-	first := func(b byte) []byte { return edit(between(phone4, four, rtp(1)), func(p []byte) { p[42] = b }) }
-	for name, x := range map[string]struct {
-		in     []byte
-		want   string
-		action uint32
-		to     string // one of ways
-	}{
+	return map[string]end{
 		"ARP":                 {with(phone4, four, func(f *frame.Frame) { f.Type = 0x0806 }), "not_media 1 ", pass, ""},
 		"TCP":                 {with(phone4, four, func(f *frame.Frame) { f.Protocol = frame.TCP }), "not_media 1 ", pass, ""},
 		"another port":        {between(phone4, at(ours4, 30100), rtp(1)).Bytes(), "not_media 1 ", pass, ""},
@@ -182,6 +194,15 @@ func TestNotForwarded(t *testing.T) {
 		"another source port": {between(netip.AddrPortFrom(phone4.Addr(), 4001), four, rtp(1)).Bytes(), "wrong_source 1 ", drop, ""},
 		"a stranger, IPv6":    {between(netip.MustParseAddrPort("[2001:db8::a]:4000"), six, rtp(1)).Bytes(), "wrong_source 1 ", drop, ""},
 		"a stranger's STUN":   {between(far4, four, make([]byte, 20)).Bytes(), "wrong_source 1 ", drop, ""},
+	}
+}
+
+// notRepeated are packets of a leg that are user space's.
+func notRepeated() map[string]end {
+	four, six := at(ours4, 30000), at(ours6, 30000)
+	payload := func(b ...byte) []byte { return between(phone4, four, b).Bytes() }
+	first := func(b byte) []byte { return edit(between(phone4, four, rtp(1)), func(p []byte) { p[42] = b }) }
+	return map[string]end{
 		"RTCP":                {payload(append([]byte{0x80, 200}, make([]byte, 26)...)...), "not_rtp 1 ", pass, ""},
 		"payload type 72":     {edit(between(phone4, four, rtp(1)), func(b []byte) { b[43] = 72 }), "not_rtp 1 ", pass, ""},
 		"STUN":                {payload(append([]byte{0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42}, make([]byte, 12)...)...), "not_rtp 1 ", pass, ""},
@@ -202,7 +223,25 @@ func TestNotForwarded(t *testing.T) {
 		"no route":            {between(phone4, at(ours4, 30008), rtp(1)).Bytes(), "no_route 1 ", pass, "no route"},
 		"to ourselves":        {between(phone4, at(ours4, 30008), rtp(1)).Bytes(), "no_route 1 ", pass, "ourselves"},
 		"prohibited":          {between(phone4, at(ours4, 30008), rtp(1)).Bytes(), "no_route 1 ", pass, "prohibited"},
-	} {
+	}
+}
+
+// What is not to be repeated goes up as it came, and is counted by its reason only.
+func TestNotForwarded(t *testing.T) {
+	c := newCrossing(t)
+	four, six := at(ours4, 30000), at(ours6, 30000)
+	c.put(t, Way{Local: four, From: phone4, Via: at(ours4, 30002), To: far4})
+	c.put(t, Way{Local: six, From: phone6, Via: at(ours6, 30002), To: far6})
+	c.put(t, Way{Local: at(ours4, 30004), From: phone4, Via: at(ours6, 30002), To: far6})
+	ways := map[string]netip.AddrPort{
+		"nobody there": netip.MustParseAddrPort("198.51.100.77:5000"), "no route": netip.MustParseAddrPort("8.8.8.8:5000"),
+		"ourselves": netip.MustParseAddrPort("198.51.100.1:5000"),
+	}
+	c.ip(t, "route", "add", "prohibit", "198.18.1.0/24")
+	ways["prohibited"] = netip.MustParseAddrPort("198.18.1.1:5")
+	cases := notOurs()
+	maps.Copy(cases, notRepeated())
+	for name, x := range cases {
 		t.Run(name, func(t *testing.T) {
 			if x.to != "" {
 				c.put(t, Way{Local: at(ours4, 30008), From: phone4, Via: at(ours4, 30002), To: ways[x.to]})

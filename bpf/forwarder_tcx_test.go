@@ -87,10 +87,11 @@ func TestTCXBytes(t *testing.T) {
 	}
 }
 
-// Real sockets, whose checksums nobody finished: what passes the TCX hook arrives at a
-// socket that checks, in both families; a new process keeps it so, Unforward ends it.
-func TestTCXCarriesWhatSocketsSend(t *testing.T) {
-	c, phone, far := newCrossing(t), newNamespace(t), newNamespace(t)
+// sockets makes a namespace on either side of this one, and says how to open a
+// forwarder between them.
+func (c *crossing) sockets(t *testing.T) (phone, far *namespace, o ForwarderOptions) {
+	t.Helper()
+	phone, far = newNamespace(t), newNamespace(t)
 	for _, x := range []struct {
 		n            *namespace
 		ours, theirs string
@@ -99,15 +100,24 @@ func TestTCXCarriesWhatSocketsSend(t *testing.T) {
 		c.ip(t, "link", "add", x.ours, "type", "veth", "peer", "name", x.theirs, "netns", x.n.name)
 		c.ip(t, "link", "set", x.ours, "up")
 		x.n.ip(t, "link", "set", x.theirs, "up")
-		for _, a := range []struct{ n, net, length string }{{"4", x.net4, "/24"}, {"6", x.net6, "/64"}} {
+		for _, a := range []struct{ net, length string }{{x.net4, "/24"}, {x.net6, "/64"}} {
 			c.ip(t, "addr", "add", a.net+"1"+a.length, "dev", x.ours, "nodad")
 			x.n.ip(t, "addr", "add", a.net+"9"+a.length, "dev", x.theirs, "nodad")
 		}
 	}
-	addr := netip.MustParseAddr
-	o := ForwarderOptions{Pin: c.pin, First: 30000, Last: 30099,
-		Faces: []netip.Addr{addr("198.18.1.1"), addr("198.18.2.1"), addr("2001:db8:a::1"), addr("2001:db8:b::1")}}
-	f := c.forwarder(t, o)
+	o = ForwarderOptions{Pin: c.pin, First: 30000, Last: 30099}
+	for _, a := range []string{"198.18.1.1", "198.18.2.1", "2001:db8:a::1", "2001:db8:b::1"} {
+		o.Faces = append(o.Faces, netip.MustParseAddr(a))
+	}
+	return phone, far, o
+}
+
+// Real sockets, whose checksums nobody finished: what passes the TCX hook arrives at a
+// socket that checks, in both families; a new process keeps it so, Unforward ends it.
+func TestTCXCarriesWhatSocketsSend(t *testing.T) {
+	c := newCrossing(t)
+	phone, far, o := c.sockets(t)
+	addr, f := netip.MustParseAddr, c.forwarder(t, o)
 	c.in(func() {
 		if err := f.Attach("p0", errors.New("somebody else's XDP program is there")); err != nil {
 			t.Fatal(err)
