@@ -29,6 +29,9 @@ func options(m *call.Message, n uint32) {
 		m.MediaAddress = netip.MustParseAddr("2001:db8::200")
 	}
 	m.Drop, m.Undrop = bit(), bit()
+	if bit() {
+		m.Codecs = call.Codecs{Strip: []string{"all"}, Offer: []string{"telephone-event", "PCMU"}}
+	}
 }
 
 // FuzzConversation plays an offer, its answer, and the offer again from the other
