@@ -85,6 +85,9 @@ func New(cfg Config, log *slog.Logger, reg prometheus.Registerer, options ...Opt
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("relay: %w", err), r.ng.close(), r.closeKernel())
 	}
+	if err := forward.AllowFiles(span * len(binds(cfg))); err != nil {
+		r.log.Warn("calls will be refused before all media ports are lent", "error", err)
+	}
 	setup := call.Config{
 		First: cfg.MediaPorts.Low, Last: cfg.MediaPorts.High,
 		MaxCalls: cfg.MaxCalls, Idle: time.Duration(cfg.Idle), Latch: time.Duration(cfg.LatchWindow),
