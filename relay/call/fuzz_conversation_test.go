@@ -45,6 +45,7 @@ func FuzzConversation(f *testing.F) {
 	f.Add([]byte(fax), []byte(plain), uint32(0xffffffff), uint32(1<<14))
 	f.Add([]byte(plain), []byte(plain), uint32(1<<13|1<<11), uint32(1<<12))
 	f.Add([]byte("v=0\nc=IN IP6 2001:db8::66\nm=audio 4000 RTP/AVPF 0\na=rtcp-fb:* nack"), []byte(plain), uint32(1<<20), uint32(1<<21))
+	f.Add([]byte(plain), []byte("v=0\nc=IN IP4 192.0.2.66\nm=image 1 udptl t38\na=rtcp:4001 IN IP4 192.0.2.66"), uint32(0), uint32(0))
 	f.Fuzz(func(t *testing.T, offered, answered []byte, n, k uint32) {
 		l := newLab(t)
 		m := offer("", natted)

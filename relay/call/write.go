@@ -39,7 +39,7 @@ func (t *turn) write() []byte {
 // around knows the attributes by which the parties could go around a relay that
 // takes no part in ICE, or believe that several streams share one of its ports.
 func around(name, value string) bool {
-	return sdp.IsICE(name) || name == "bundle-only" || name == "group" && strings.HasPrefix(value, "BUNDLE")
+	return sdp.IsICE(name) || name == "source-filter" || name == "bundle-only" || name == "group" && strings.HasPrefix(value, "BUNDLE")
 }
 
 func (t *turn) connection(e *sdp.Edit, a *sdp.Address, ours netip.Addr) {
@@ -62,10 +62,9 @@ func unspecified(a netip.Addr) netip.Addr {
 // media writes our port into stream i, with what goes with it.
 func (t *turn) media(e *sdp.Edit, i int, ours netip.Addr) {
 	d := &t.sdp.Media[i]
-	var from, to *half // nil for an answer to what was not offered
+	var to *half // nil for an answer to what was not offered
 	if i < len(t.fork.streams) {
-		halves := t.fork.streams[i].halves
-		from, to = halves[t.x], halves[1-t.x]
+		to = t.fork.streams[i].halves[1-t.x]
 	}
 	if d.Port == 0 || !relayable(d) || to == nil {
 		e.Port(d, 0)
@@ -76,13 +75,15 @@ func (t *turn) media(e *sdp.Edit, i int, ours netip.Addr) {
 	if d.Address().Held() && !t.m.KeepHold {
 		t.silent(e, d)
 	}
-	if d.RTP() {
-		t.proto(e, d, to)
-		if t.offer {
-			t.codecs(e, d)
-		}
-		t.rtcp(e, d, from, to, ours)
+	if !d.RTP() {
+		e.RemoveOf(d, func(name, _ string) bool { return name == "rtcp" || name == "rtcp-mux" }) // fax has none
+		return
 	}
+	t.proto(e, d, to)
+	if t.offer {
+		t.codecs(e, d)
+	}
+	t.rtcp(e, d, to, ours)
 }
 
 // silent says in today's words what the address of hold says in those of RFC 2543.
@@ -115,7 +116,7 @@ func isRTP(proto string) bool { return strings.EqualFold(proto, avp) || strings.
 
 // rtcp writes where RTCP goes: a=rtcp where it was, where it is asked for, and
 // beside a=rtcp-mux; and a=rtcp-mux as the two sides have it.
-func (t *turn) rtcp(e *sdp.Edit, d *sdp.Media, from, to *half, ours netip.Addr) {
+func (t *turn) rtcp(e *sdp.Edit, d *sdp.Media, to *half, ours netip.Addr) {
 	muxed, one := to.mux.agreed, to.mux.agreed // says so, has one port
 	if t.offer {
 		muxed, one = to.mux.told, t.m.Mux.Require
