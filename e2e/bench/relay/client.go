@@ -80,7 +80,7 @@ func (c *client) call(id string, caller, callee uint16) (inward, outward flow, e
 		return inward, outward, err
 	}
 	answer := offer
-	answer.Name, answer.ToTag, answer.SDP = ng.Answer, "b", described(calleeAddr, callee)
+	answer.Name, answer.ToTag, answer.SDP, answer.Direction = ng.Answer, "b", described(calleeAddr, callee), [2]string{"internal", "external"}
 	if r, err = c.do(answer); err != nil {
 		return inward, outward, fmt.Errorf("answer: %w", err)
 	}
@@ -91,8 +91,7 @@ func (c *client) call(id string, caller, callee uint16) (inward, outward flow, e
 	return flow{caller, outside, inside, callee}, flow{callee, inside, outside, caller}, nil
 }
 
-// calls sets n up, one after the other: rtpengine 10.5 lends some ports twice when it
-// is asked for several at once. Callers have even ports from 4000, callees too.
+// calls sets n up, one after the other. Callers have even ports from 4000, callees too.
 func (c *client) calls(prefix string, n, first int) (inward, outward []flow, err error) {
 	for i := first; i < first+n; i++ {
 		port := uint16(4000 + 2*i)
