@@ -92,6 +92,7 @@ func New(cfg Config, log *slog.Logger, reg prometheus.Registerer, options ...Opt
 		First: cfg.MediaPorts.Low, Last: cfg.MediaPorts.High,
 		MaxCalls: cfg.MaxCalls, Idle: time.Duration(cfg.Idle), Latch: time.Duration(cfg.LatchWindow),
 		Addresses: cfg.SDPAddresses, Log: r.log, Send: r.table.Send,
+		Name: cfg.ID, Repeated: r.table.Repeated,
 	}
 	for _, f := range faces {
 		bind := f.Bind

@@ -32,6 +32,7 @@ type Call struct {
 	forks      []*fork // the oldest first
 	gone       Summary // sums of forks that ended before the call
 	tags       map[string]*monologue
+	sampled    time.Time // when histories had their last point
 }
 
 // A monologue is what one SIP tag said (rtpengine's word).

@@ -39,7 +39,8 @@ func (r Reason) String() string {
 // end ends the call, which is locked: its legs are served no more, its ports rest.
 func (r *Registry) end(c *Call, why Reason, now time.Time) {
 	c.ended = true
-	last := r.summary(c)
+	last, word := r.summary(c), r.session(c, false)
+	word.Ended, word.Reason = now, why.String()
 	forks := slices.Clone(c.forks)
 	for _, f := range forks {
 		r.drop(c, f, now)
@@ -48,6 +49,7 @@ func (r *Registry) end(c *Call, why Reason, now time.Time) {
 	defer r.mu.Unlock()
 	delete(r.calls, c.ID)
 	r.past.add(last, why, now)
+	r.remember(word)
 }
 
 // drop ends a fork of a call that is locked, which may go on with others.
@@ -115,6 +117,7 @@ func (r *Registry) Sweep(now time.Time) {
 		}
 		if !c.ended {
 			r.settle(c, now)
+			r.sample(c, now)
 		}
 		c.mu.Unlock()
 	}

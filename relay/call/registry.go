@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/lindero/lindero/relay/forward"
+	"github.com/lindero/lindero/wire/session"
 )
 
 // Refusals. Their text is what the edge is told.
@@ -42,6 +43,9 @@ type Config struct {
 	// Send sends a packet of ours, as Play does to who hears nothing else; nil: such
 	// parties hear nothing.
 	Send func(via, to netip.AddrPort, b []byte) error
+
+	Name     string                          // of the relay, in sessions
+	Repeated func(local netip.AddrPort) bool // the kernel repeats that leg; nil: none
 }
 
 // A Registry is the calls of a relay.
@@ -56,6 +60,7 @@ type Registry struct {
 	calls  map[string]*Call
 	owners map[netip.AddrPort]owner // of lent ports
 	past   Totals                   // of calls that have ended
+	last   []session.Session        // the last words about those, until Ended tells them
 
 	playMu  sync.Mutex    // guards playing; whoever holds Call.mu may take it
 	playing []played      // at most maxPlayers

@@ -26,8 +26,9 @@ type half struct {
 	named     netip.Addr // in its SDP
 	codec     string
 	clock     uint32
-	events    events  // telephone events it takes
-	player    *player // plays to the other half; nil: nobody does
+	events    events   // telephone events it takes
+	player    *player  // plays to the other half; nil: nobody does
+	history   *history // of what comes to RTP; nil: nothing yet
 }
 
 // programme tells the table how a stream's packets go now.

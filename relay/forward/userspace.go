@@ -145,7 +145,7 @@ func (u *Userspace) put(l Leg, resume bool) error {
 	}
 	if old := s.leg.Load(); old != nil {
 		old.route.Store(r)
-		u.repeat(l)
+		old.kernel.Store(u.repeat(l))
 		return nil
 	}
 	fresh := &leg{track: u.track(l.Local)}
@@ -157,7 +157,7 @@ func (u *Userspace) put(l Leg, resume bool) error {
 	s.arrived.Store(0)
 	s.former.Store(nil)
 	s.leg.Store(fresh)
-	u.repeat(l)
+	fresh.kernel.Store(u.repeat(l))
 	return nil
 }
 
