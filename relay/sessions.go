@@ -5,6 +5,11 @@ import "github.com/lindero/lindero/wire/session"
 // Sessions describes at most limit live calls, the newest first; the one of callID
 // alone, with the history of its legs, when that is not "".
 func (r *Relay) Sessions(callID string, limit int) []session.Session {
+	done, ok := r.hold()
+	if !ok {
+		return nil
+	}
+	defer done()
 	return r.calls.Sessions(callID, limit)
 }
 

@@ -111,7 +111,7 @@ func (r *Registry) sessionLeg(f *fork, i, x int, history bool) session.Leg {
 	l := session.Leg{
 		Tag: f.sides[x].tag, Interface: m.Interface, Local: h.rtp.local, Remote: h.rtp.from(), Path: PathUser, Codec: m.Codec,
 	}
-	if r.cfg.Repeated != nil && r.cfg.Repeated(h.rtp.local) {
+	if r.repeated(h) {
 		l.Path = PathKernel
 	}
 	l.Quality = qualityOf(m.Streams[0].Counts, r.roundTrip(h), m.Score.MOS)

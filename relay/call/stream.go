@@ -33,6 +33,10 @@ type half struct {
 
 // programme tells the table how a stream's packets go now.
 func (r *Registry) programme(c *Call, f *fork, s *stream) error {
+	return r.programmeBy(r.table.Put, c, f, s)
+}
+
+func (r *Registry) programmeBy(put func(forward.Leg) error, c *Call, f *fork, s *stream) error {
 	if s.halves[0] == nil || s.halves[1] == nil {
 		return nil
 	}
@@ -48,7 +52,7 @@ func (r *Registry) programme(c *Call, f *fork, s *stream) error {
 			default:
 				leg.Treat = treatment(rules, h, other)
 			}
-			if err := r.table.Put(leg); err != nil {
+			if err := put(leg); err != nil {
 				return err
 			}
 		}

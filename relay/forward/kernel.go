@@ -28,6 +28,11 @@ func (u *Userspace) track(local netip.AddrPort) *Track {
 			return (*Track)(unsafe.Pointer(t)) // TestTrackLayout
 		}
 	}
+	if u.memory != nil {
+		if t := u.memory.track(local); t != nil {
+			return t
+		}
+	}
 	return new(Track)
 }
 
