@@ -46,7 +46,10 @@ type childConfig struct {
 	NG                 netip.AddrPort
 	External, Internal netip.Addr
 	State              string
+	Pin                string   // of a relay that forwards in the kernel
+	Devices            []string // on which it does
 	Rest               time.Duration
+	Namespace          string // of the network; "": the test's
 }
 
 func (c childConfig) config() relay.Config {
@@ -61,8 +64,16 @@ func beRelay(text string) error {
 	if err := json.Unmarshal([]byte(text), &c); err != nil {
 		return err
 	}
-	r, err := relay.New(c.config(), slog.New(slog.NewTextHandler(os.Stderr, nil)), prometheus.NewRegistry())
+	var options []relay.Option
+	k := &kernel{config: c}
+	if c.Pin != "" {
+		options = []relay.Option{relay.WithKernel(k.open), relay.WithLegs(k)}
+	}
+	r, err := relay.New(c.config(), slog.New(slog.NewTextHandler(os.Stderr, nil)), prometheus.NewRegistry(), options...)
 	if err != nil {
+		return err
+	}
+	if err := k.serve(r.Addresses().Media); err != nil {
 		return err
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
@@ -84,7 +95,11 @@ func (c childConfig) start(t *testing.T) *child {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &child{cmd: exec.Command(os.Args[0]), log: &strings.Builder{}}
+	arguments := []string{os.Args[0]}
+	if c.Namespace != "" {
+		arguments = []string{"nsenter", "--net=" + c.Namespace, os.Args[0]}
+	}
+	p := &child{cmd: exec.Command(arguments[0], arguments[1:]...), log: &strings.Builder{}}
 	p.cmd.Env = append(os.Environ(), childEnv+"="+string(text))
 	p.cmd.Stderr = p.log
 	out, err := p.cmd.StdoutPipe()
@@ -194,12 +209,18 @@ type dialogue struct {
 
 // set sets up a call whose caller is, of every second one, behind a NAT.
 func (g *rig) set(i int) *dialogue {
-	d := &dialogue{id: fmt.Sprint("call ", i), a: &talker{phone: newPhone(g.t, outside)}, b: &talker{phone: newPhone(g.t, inside)}}
+	return g.setBetween(i, newPhone(g.t, outside), newPhone(g.t, inside))
+}
+
+// setBetween sets up a call between a, outside, and b, inside.
+func (g *rig) setBetween(i int, a, b *phone) *dialogue {
+	d := &dialogue{id: fmt.Sprint("call ", i), a: &talker{phone: a}, b: &talker{phone: b}}
+	a.claims, b.claims = addr(a.rtp).Addr(), addr(b.rtp).Addr()
 	d.a.ssrc, d.b.ssrc = uint32(2*i+1), uint32(2*i+2)
 	if i%2 == 1 {
 		d.a.claims = netip.MustParseAddr("192.168.1.4")
 	}
-	first, second := offer(d.a.phone, outside), answer(d.b.phone)
+	first, second := offer(a, addr(a.rtp).Addr().String()), answer(b)
 	first.CallID, second.CallID = d.id, d.id
 	d.b.hear(g.do(first, ng.ResultOK).SDP)
 	d.a.hear(g.do(second, ng.ResultOK).SDP)
@@ -336,7 +357,7 @@ func quiet(t *testing.T, g *rig, calls []*dialogue) {
 // reoffered sends another offer and answer in a call; ports stay, and so does audio.
 func reoffered(t *testing.T, g *rig, d *dialogue) {
 	t.Helper()
-	again, back := offer(d.a.phone, outside), answer(d.b.phone)
+	again, back := offer(d.a.phone, addr(d.a.rtp).Addr().String()), answer(d.b.phone)
 	again.CallID, back.CallID, again.ToTag = d.id, d.id, "b"
 	a, b := *d.a.phone, *d.b.phone
 	b.hear(g.do(again, ng.ResultOK).SDP)
@@ -379,7 +400,7 @@ func TestASecondRelayDisturbsNobody(t *testing.T) {
 			r.Close()
 			t.Fatal("it starts")
 		}
-		if same == other && !strings.Contains(err.Error(), "another process uses it") {
+		if same.NG == other.NG && !strings.Contains(err.Error(), "another process uses it") {
 			t.Error(err)
 		}
 		talk(d.a.phone, d.b.phone, 10)
