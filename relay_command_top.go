@@ -102,10 +102,14 @@ func drawRelayHead(before, now relayFrame, s screen) []string {
 		how = red
 	}
 	width := max(4, min(maxBar, s.width-52))
-	row := func(name, value string, part, most float64) string {
-		return fmt.Sprintf("%-16s %22s  ", name, value) + s.paint(green, bar(part, max(most, 1e-9), width))
+	row := func(name, value string, part, most float64) string { // most of 0: there is no bar
+		text := fmt.Sprintf("%-16s %22s", name, value)
+		if most > 0 {
+			text += "  " + s.paint(green, bar(min(part, most), most, width))
+		}
+		return text
 	}
-	lines := []string{
+	return []string{
 		s.paint(bold, fit(title, s.width)),
 		s.paint(how, fit("new calls "+state, s.width)),
 		fit(calls, s.width),
@@ -115,10 +119,6 @@ func drawRelayHead(before, now relayFrame, s screen) []string {
 		row("media", fmt.Sprintf("%.1f Mbit/s", st.Bandwidth), st.Bandwidth, st.Limits.Bandwidth),
 		row("processors", fmt.Sprintf("%.0f %%", 100*st.CPU), st.CPU, 1),
 	}
-	if st.Limits.Bandwidth == 0 {
-		lines[6] = fmt.Sprintf("%-16s %22s", "media", fmt.Sprintf("%.1f Mbit/s", st.Bandwidth))
-	}
-	return lines
 }
 
 // drawDevices says how packets of each device go, and what the kernel passes most.

@@ -64,7 +64,7 @@ func (r *Relay) Ready() error {
 	}
 	if r.draining.Load() != nil {
 		calls, _, _ := r.calls.Counts()
-		return fmt.Errorf("relay: draining, %d calls are left", calls)
+		return fmt.Errorf("draining, %d calls are left", calls)
 	}
 	return nil
 }

@@ -49,6 +49,9 @@ type childConfig struct {
 	Pin                string   // of a relay that forwards in the kernel
 	Devices            []string // on which it does
 	Rest               time.Duration
+	Most               int             // calls; 0: as many as usual
+	Ports              relay.PortRange // the zero range is the usual one
+	Interfaces         []relay.Named
 	Namespace          string // of the network; "": the test's
 }
 
@@ -56,6 +59,10 @@ func (c childConfig) config() relay.Config {
 	cfg := relay.DefaultConfig()
 	cfg.NG, cfg.State, cfg.PortRest = c.NG, c.State, relay.Duration(c.Rest)
 	cfg.External.Bind, cfg.Internal.Bind = c.External, c.Internal
+	cfg.Interfaces = c.Interfaces
+	if c.Most > 0 {
+		cfg.MaxCalls, cfg.MediaPorts = c.Most, c.Ports
+	}
 	return cfg
 }
 
