@@ -3,7 +3,6 @@ package bpf
 import (
 	"fmt"
 	"net"
-	"syscall"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
@@ -29,28 +28,17 @@ func (a attachment) describe() string {
 
 // onDevice asks the kernel (rtnetlink) what is on a device, in the network
 // namespace of the calling thread.
-func onDevice(index int) (attachment, error) {
-	answer, err := syscall.NetlinkRIB(unix.RTM_GETLINK, unix.AF_UNSPEC)
-	if err != nil {
-		return attachment{}, fmt.Errorf("bpf: asking for devices: %w", err)
-	}
-	messages, err := syscall.ParseNetlinkMessage(answer)
-	if err != nil {
-		return attachment{}, fmt.Errorf("bpf: reading devices: %w", err)
-	}
-	for i := range messages {
-		m := &messages[i]
-		if m.Header.Type != unix.RTM_NEWLINK || len(m.Data) < unix.SizeofIfInfomsg || number(m.Data[4:8]) != uint32(index) {
-			continue
+func onDevice(index int) (a attachment, err error) {
+	found := false
+	err = eachDevice(func(n uint32, _ string, on attachment) {
+		if n == uint32(index) {
+			a, found = on, true
 		}
-		for kind, value := range attributes(m.Data[unix.SizeofIfInfomsg:]) {
-			if kind == unix.IFLA_XDP {
-				return attached(value), nil
-			}
-		}
-		return attachment{}, nil
+	})
+	if err == nil && !found {
+		err = fmt.Errorf("bpf: device %d is no more", index)
 	}
-	return attachment{}, fmt.Errorf("bpf: device %d is no more", index)
+	return a, err
 }
 
 // attached reads IFLA_XDP.
