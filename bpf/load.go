@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/features"
 	"github.com/cilium/ebpf/rlimit"
 	"golang.org/x/sys/unix"
 )
@@ -123,8 +125,13 @@ func (s *Shield) assemble(spec *ebpf.CollectionSpec, t tables, o Options) error 
 	if tick%1000 == 0 {
 		whole = tick / 1000
 	}
+	pieces := uint32(0)
+	if features.HaveProgramHelper(ebpf.XDP, asm.FnXdpGetBuffLen) == nil { // of the same release as frames in pieces
+		pieces = 1
+		spec.Programs[shieldProgShield].Flags |= unix.BPF_F_XDP_HAS_FRAGS
+	}
 	v := spec.Variables
-	err = errors.Join(v[shieldVarSeed].Set(state.Seed), v[shieldVarTickUs].Set(tick), v[shieldVarTickMs].Set(whole),
+	err = errors.Join(v[shieldVarPieces].Set(pieces), v[shieldVarSeed].Set(state.Seed), v[shieldVarTickUs].Set(tick), v[shieldVarTickMs].Set(whole),
 		v[shieldVarTestClock].Set(clocked))
 	if err != nil {
 		return fmt.Errorf("bpf: setting the program's constants: %w", err)
