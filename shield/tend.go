@@ -19,7 +19,7 @@ func (g *Guard) tend(now time.Time) {
 		return
 	}
 	for _, what := range did {
-		g.log.Warn("shield: the filter in the kernel was tampered with and is whole again", "did", what)
+		g.log.Warn("shield: the filter in the kernel is whole again", "did", what)
 	}
 	mode, reason := at.mode, at.reason
 	if k, ok := at.filter.(*kernel); ok {
@@ -31,7 +31,7 @@ func (g *Guard) tend(now time.Time) {
 	if mode == at.mode && reason == at.reason {
 		return
 	}
-	g.log.Warn("shield: the kernel filters otherwise than before", "mode", mode, "reason", reason)
+	g.log.Warn("shield: how the kernel filters has changed", "mode", mode, "reason", reason)
 	g.post.Store(&post{at.filter, mode, reason})
 }
 
