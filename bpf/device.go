@@ -14,16 +14,27 @@ type attachment struct {
 	program uint32 // 0: none
 }
 
+// name is the program's, "" when the kernel does not tell.
+func (a attachment) name() string {
+	p, err := ebpf.NewProgramFromID(ebpf.ProgramID(a.program))
+	if err != nil {
+		return ""
+	}
+	defer p.Close()
+	i, err := p.Info()
+	if err != nil {
+		return ""
+	}
+	return i.Name
+}
+
 // describe names it for a person.
 func (a attachment) describe() string {
-	name := "a program"
-	if p, err := ebpf.NewProgramFromID(ebpf.ProgramID(a.program)); err == nil {
-		defer p.Close()
-		if i, err := p.Info(); err == nil && i.Name != "" {
-			name = "the program " + i.Name
-		}
+	what := "a program"
+	if name := a.name(); name != "" {
+		what = "the program " + name
 	}
-	return fmt.Sprintf("%s (id %d), attached as %s", name, a.program, a.mode)
+	return fmt.Sprintf("%s (id %d), attached as %s", what, a.program, a.mode)
 }
 
 // onDevice asks the kernel (rtnetlink) what is on a device, in the network

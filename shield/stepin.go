@@ -59,7 +59,7 @@ type mixed struct {
 
 // besides is u, with the devices whose filters are still there.
 func (f *kernel) besides(u *user) filter {
-	m := mixed{u, f}
+	m := mixed{u, &kernel{devices: f.devices, half: true}}
 	if m.tend(); m.left() == 0 {
 		return u
 	}
@@ -86,31 +86,21 @@ func (m mixed) left() (n int) {
 	return n
 }
 
-// besides leaves out that a filter is another's or closed, which is why this is mixed.
-func besides(err error) error {
-	if errors.Is(err, bpf.ErrGone) || errors.Is(err, bpf.ErrClosed) {
-		return nil
-	}
-	return err
-}
-
 func (m mixed) setPolicy(c *policy.Compiled) error {
-	return errors.Join(m.user.setPolicy(c), besides(m.rest.setPolicy(c)))
+	return errors.Join(m.user.setPolicy(c), m.rest.setPolicy(c))
 }
 
 func (m mixed) setCountries(t *geo.Table) error {
-	return errors.Join(m.user.setCountries(t), besides(m.rest.setCountries(t)))
+	return errors.Join(m.user.setCountries(t), m.rest.setCountries(t))
 }
 
-func (m mixed) setServices(ports []Port) error { return besides(m.rest.setServices(ports)) }
+func (m mixed) setServices(ports []Port) error { return m.rest.setServices(ports) }
 func (m mixed) setLeg(port uint16, live bool)  { m.rest.setLeg(port, live) }
 
 func (m mixed) put(k judge.Key, s judge.Source) error {
-	return errors.Join(m.user.put(k, s), besides(m.rest.put(k, s)))
+	return errors.Join(m.user.put(k, s), m.rest.put(k, s))
 }
 
-func (m mixed) drop(k judge.Key) error {
-	return errors.Join(m.user.drop(k), besides(m.rest.drop(k)))
-}
+func (m mixed) drop(k judge.Key) error { return errors.Join(m.user.drop(k), m.rest.drop(k)) }
 
 func (m mixed) close() error { return m.rest.close() }
