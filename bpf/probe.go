@@ -37,7 +37,7 @@ func Probe(device string) (Mode, string) {
 	if err != nil {
 		return None, err.Error()
 	}
-	if now.program != 0 && now.name() != shieldProgShield {
+	if name := now.name(); now.program != 0 && name != "" && name != shieldProgShield {
 		return None, fmt.Sprintf("%s has %s", device, now.describe())
 	}
 	if now.program != 0 {
