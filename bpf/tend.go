@@ -20,7 +20,7 @@ const thisNetwork = "/proc/thread-self/ns/net"
 func (m *shieldMaps) byName() tables {
 	return tables{
 		shieldMapBuckets: m.Buckets, shieldMapClock: m.Clock, shieldMapCounters: m.Counters, shieldMapLegs: m.Legs,
-		shieldMapMarks: m.Marks, shieldMapPolicies: m.Policies, shieldMapPorts: m.Ports, shieldMapSamples: m.Samples,
+		shieldMapMarks: m.Marks, shieldMapNext: m.Next, shieldMapPolicies: m.Policies, shieldMapPorts: m.Ports, shieldMapSamples: m.Samples,
 		shieldMapSources: m.Sources, shieldMapState: m.State, shieldMapTables: m.Tables,
 	}
 }

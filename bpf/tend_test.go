@@ -49,7 +49,7 @@ func TestRemovedPinsComeBack(t *testing.T) {
 			if err := errors.Join(edge.PutSource(7, Source{Class: 1}), relay.PutSource(8, Source{Class: 1})); err != nil {
 				t.Errorf("they go on: %v", err)
 			}
-			checkPins(t, edge, 12)
+			checkPins(t, edge, 13)
 			edge.Close()
 			relay.Close()
 			if now := n.on(t, "v0"); now != before {
@@ -99,7 +99,7 @@ func TestADeviceThatComesBackIsFilteredAgain(t *testing.T) {
 			t.Errorf("afterwards: %q, %v", did, err)
 		}
 	}
-	checkPins(t, edge, 12)
+	checkPins(t, edge, 13)
 	if err := Detach("v0", n.pin); err != nil {
 		t.Fatal(err)
 	}
@@ -181,7 +181,7 @@ func TestPinsFollowARenamedDevice(t *testing.T) {
 		if m, why := s.Mode(); m != Native {
 			t.Errorf("%s is %s: %s", device, m, why)
 		}
-		checkPins(t, s, 12)
+		checkPins(t, s, 13)
 	}
 	n.ip(t, "link", "set", "v0", "name", "wan.5")
 	s := n.must(t, Options{Owner: "edge", Device: "wan.5"})

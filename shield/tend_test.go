@@ -27,7 +27,7 @@ func TestTheGuardPutsPinsBack(t *testing.T) {
 	shoot(t, w, "192.0.2.9", 300)
 	eventually(t, "the pins are back", func() bool {
 		pins, err := os.ReadDir(dir)
-		return err == nil && len(pins) == 12
+		return err == nil && len(pins) == 13
 	})
 	want(t, "the filter that was there all the time", verdicts(t, g), "passed", 300)
 	if mode, reason := g.Mode(); mode != "native" || reason != "" {

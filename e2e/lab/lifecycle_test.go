@@ -75,7 +75,7 @@ func until(t *testing.T, what string, is func() bool) {
 func TestACallGoesOnWhileTheFilterIsHandled(t *testing.T) {
 	f := newFloodLab(t, "devices: eth0\nshield: {pin: %s/bpf}")
 	dir := filepath.Join(f.data, "bpf", "eth0")
-	whole := func() bool { pins, err := os.ReadDir(dir); return err == nil && len(pins) == 12 }
+	whole := func() bool { pins, err := os.ReadDir(dir); return err == nil && len(pins) == 13 }
 	before := f.program()
 	if before == "" || !whole() {
 		t.Fatalf("there is no filter: %q", before)
