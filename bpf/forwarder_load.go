@@ -80,6 +80,7 @@ func (f *Forwarder) assemble(spec *ebpf.CollectionSpec, t tables) error {
 	if err != nil {
 		return fmt.Errorf("bpf: setting the program's constants: %w", err)
 	}
+	inPieces(spec.Programs[forwardProgForward]) // as the shield, which calls it; media in several pieces it leaves to user space
 	var objects struct {
 		forwardPrograms
 		forwardMaps
