@@ -166,7 +166,7 @@ func TestSecondProgram(t *testing.T) {
 		t.Errorf("the device has %+v, had %+v", now, before)
 	}
 	n.in(func() {
-		if m, why := Probe("v0"); m != Generic || !strings.Contains(why, "somebodys") {
+		if m, why := Probe("v0"); m != None || !strings.Contains(why, "somebodys") {
 			t.Errorf("Probe says %s, %s", m, why)
 		}
 	})

@@ -185,6 +185,7 @@ const (
 	shieldProgShield   = "shield"
 	shieldVarLayout    = "layout"
 	shieldVarNamed     = "named"
+	shieldVarPieces    = "pieces"
 	shieldVarSeed      = "seed"
 	shieldVarTestClock = "test_clock"
 	shieldVarTickMs    = "tick_ms"
@@ -260,6 +261,7 @@ type shieldMapSpecs struct {
 type shieldVariableSpecs struct {
 	Layout    *ebpf.VariableSpec `ebpf:"layout"`
 	Named     *ebpf.VariableSpec `ebpf:"named"`
+	Pieces    *ebpf.VariableSpec `ebpf:"pieces"`
 	Seed      *ebpf.VariableSpec `ebpf:"seed"`
 	TestClock *ebpf.VariableSpec `ebpf:"test_clock"`
 	TickMs    *ebpf.VariableSpec `ebpf:"tick_ms"`
@@ -323,6 +325,7 @@ func (m *shieldMaps) Close() error {
 type shieldVariables struct {
 	Layout    *ebpf.Variable `ebpf:"layout"`
 	Named     *ebpf.Variable `ebpf:"named"`
+	Pieces    *ebpf.Variable `ebpf:"pieces"`
 	Seed      *ebpf.Variable `ebpf:"seed"`
 	TestClock *ebpf.Variable `ebpf:"test_clock"`
 	TickMs    *ebpf.Variable `ebpf:"tick_ms"`
