@@ -31,6 +31,7 @@ static __always_inline enum reason decide(void *ctx, __u32 ingress, bool xdp, vo
 	void *u = v6 ? ip + sizeof(struct ipv6) : ip + sizeof(struct ipv4);
 	struct question q = { .ingress = ingress, .xdp = xdp };
 	enum reason r = plain(ip, end, v6, d);
+	__u32 version;
 	bool to_v6;
 
 	if (r != ON)
@@ -49,8 +50,11 @@ static __always_inline enum reason decide(void *ctx, __u32 ingress, bool xdp, vo
 		return r;
 	q.now = nanoseconds();
 	q.length = d->size + sizeof(struct udp) + (to_v6 ? sizeof(struct ipv6) : sizeof(struct ipv4));
-	*x = t->last->exit;
+	version = READ_ONCE(t->last->exit.version);
 	barrier();
+	*x = *(struct exit *)after(&t->last->exit, version);
+	barrier();
+	x->version = version;
 	if (unlikely(!known(x, t, &q))) {
 		r = ask(ctx, t, &q, x);
 		if (r != ON)

@@ -78,10 +78,12 @@ func (f *Forwarder) local(i int) netip.AddrPort {
 }
 
 // Track is the shared memory of the leg at local, valid until Close; nil when local
-// is no port of the forwarder's faces.
+// is no port of the forwarder's faces, or it is closed.
 func (f *Forwarder) Track(local netip.AddrPort) *Track {
 	i, ok := f.index(local)
-	if !ok {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !ok || f.closed {
 		return nil
 	}
 	return (*Track)(unsafe.Pointer(&f.legs[i].Track))
@@ -180,7 +182,7 @@ func rate(s uint32) uint32 { return uint32(uint64(s) * 1_000_000_000 >> 38) }
 // Recovered are the ways that are in force: what a process before this one left.
 func (f *Forwarder) Recovered() iter.Seq[Way] {
 	return func(yield func(Way) bool) {
-		for i := range f.legs {
+		for i := range len(f.faces) * f.span() {
 			f.mu.Lock()
 			if f.closed {
 				f.mu.Unlock()

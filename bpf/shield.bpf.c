@@ -33,7 +33,7 @@ int shield(struct xdp_md *ctx)
 	if (v == UNDECIDED)
 		v = judge(&p);
 	count(&p, v);
-	if (v == VERDICT_LEG)
+	if (v == VERDICT_LEG || (v == VERDICT_ALLOWED && p.service == SERVICE_RTP))
 		bpf_tail_call(ctx, &next, 0); /* comes back when nothing is there */
 	return v >= VERDICT_MALFORMED ? XDP_DROP : XDP_PASS;
 }

@@ -19,6 +19,7 @@ import (
 // as types.h has them.
 const (
 	leaf          = 1 << 31
+	listAllow     = 1 << 24
 	listDeny      = 3 << 24
 	denied        = 8
 	countryDenied = 10

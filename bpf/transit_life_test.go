@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"slices"
 	"testing"
 	"time"
 
@@ -189,7 +190,13 @@ func TestForwardingFollowsTheShield(t *testing.T) {
 	want("attached, not chained", 0)
 	ok(t, s.Chain(f))
 	want("chained", 500)
-	if k := f.Track(x.way(0).Local); k.Packets != 2000 {
+	everybody := nobody(1, true)
+	everybody.Root4 = slices.Repeat([]uint32{leaf | listAllow}, 256)
+	ok(t, s.SetPolicy(everybody))
+	want("from whom a list allows", 500)
+	ok(t, s.SetPolicy(nobody(1, true)))
+	want("from whom a list denies", 0)
+	if k := f.Track(x.way(0).Local); k.Packets != 2500 {
 		t.Errorf("%+v", *k)
 	}
 }

@@ -24,13 +24,21 @@ struct trip {
 	bool any;
 };
 
+/* after is p, for a processor that must not read it before it read version: where
+ * loads may be out of order, an address that depends on one keeps it first. */
+static __always_inline void *after(void *p, __u64 version)
+{
+	asm volatile("%0 &= 0" : "+r"(version));
+	return p + version;
+}
+
 /* take copies a leg's way if it is whole and to be repeated here. */
 static __always_inline enum reason take(struct leg *l, struct way *w)
 {
 	__u32 version = READ_ONCE(l->way.version);
 
 	barrier();
-	*w = l->way;
+	*w = *(struct way *)after(&l->way, version);
 	barrier();
 	w->version = version;
 	if (version & 1)

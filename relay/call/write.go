@@ -37,7 +37,8 @@ func (t *turn) write() []byte {
 }
 
 // around knows the attributes by which the parties could go around a relay that
-// takes no part in ICE, or believe that several streams share one of its ports.
+// takes no part in ICE, filter what comes from it by an address that is not its, or
+// believe that several streams share one of its ports.
 func around(name, value string) bool {
 	return sdp.IsICE(name) || name == "source-filter" || name == "bundle-only" || name == "group" && strings.HasPrefix(value, "BUNDLE")
 }
