@@ -1,7 +1,8 @@
 // Package bpf holds the programs that meet packets before the kernel does, and
-// their loaders: the shield (shield.bpf.c), one XDP program per device. It moves
-// tables and counters between Go and the kernel and keeps the filter in force over
-// restarts; what the tables should say is shield's to decide.
+// their loaders: the shield (shield.bpf.c), one XDP program per device, and behind it
+// the forwarder (forward.bpf.c), one for all of them. It moves tables and counters
+// between Go and the kernel and keeps both in force over restarts; what the tables
+// should say is shield's to decide, and which legs there are the relay's.
 package bpf
 
 import (
