@@ -3,7 +3,7 @@ package judge
 // The sizes of the tables, in cells; the kernel's are the same, so that sources
 // meet in a cell there as they do here.
 const (
-	Cells      = 1 << 17 // of unknown sources
+	Cells      = 1 << 17 // of unknown sources: more than the 2,000 a second that come in are in a minute
 	Arounds    = 1 << 16 // of neighbourhoods, in each of two rows
 	HalfOpens  = 1 << 14
 	Aggregates = 32      // service*2, +1 for TCP, +16 for IPv6
