@@ -45,6 +45,8 @@ func BenchmarkVerdict(b *testing.B) {
 	offices.add("198.51.100.0/24", 1<<24)
 	rules.Root4, rules.Nodes = offices.root4, offices.nodes
 	rules.Deny[1][1] = 0xff
+	crowd := rules // each of them refused for the crowd's sake
+	crowd.Around, crowd.All = Budget{Rate: 50, Burst: 200}, Budget{Rate: 2000, Burst: 4000}
 	variants := []struct {
 		name string
 		variant
@@ -55,6 +57,7 @@ func BenchmarkVerdict(b *testing.B) {
 		{"1000 known sources", variant{mode: among, among: 1000, tables: true, policy: rules, frame: sip, known: true}},
 		{"random world addresses", variant{mode: inside, tables: true, policy: rules, frame: sip}},
 		{"every source spoofed and new", variant{mode: anybody, tables: true, policy: rules, frame: sip}},
+		{"every source new, strangers spent", variant{mode: anybody, tables: true, policy: crowd, frame: sip}},
 		{"random world addresses, IPv6", variant{mode: inside, tables: true, policy: rules, frame: sipFrom("2001:db8::9")}},
 		{"spoofed, no tables", variant{mode: anybody, policy: budgets(), frame: sip}},
 	}

@@ -146,10 +146,10 @@ static __always_inline enum verdict judge(struct packet *p)
 		return VERDICT_NO_LEG;
 	p->hash = mix64(p->high ^ seed);
 	s = exactly(p);
-	if (!s && p->service != SERVICE_RTP)
-		expect(b, p);
-	placed = country(p);
 	y = in_force();
+	if (y && !s && p->service != SERVICE_RTP)
+		expect(b, p, y);
+	placed = country(p);
 	if (!y)
 		return VERDICT_UNCLASSIFIED;
 	switch (find(y->root4, y->root6, y->nodes, LIST_NODES - 1, 8, p) >> LIST_SHIFT) {

@@ -21,10 +21,11 @@ type shieldBucket struct {
 
 type shieldBuckets struct {
 	_        structs.HostLayout
-	Cells    [262144]uint64
-	Around   [65536]shieldBucket
+	Cells    [131072]uint64
+	Around   [2][65536]shieldBucket
 	HalfOpen [16384]shieldHalfOpen
 	All      [32]shieldBucket
+	Refused  [524288]uint64
 }
 
 type shieldBudget struct {

@@ -51,8 +51,9 @@ enum class {
 #define COUNTRY_NODES (1 << 18)
 #define LIST_NODES (1 << 16)
 #define SOURCES 131072
-#define CELLS (1 << 18)
-#define AROUNDS (1 << 16)
+#define CELLS (1 << 17) /* more than the 2,000 a second that come in are in a minute */
+#define AROUNDS (1 << 16) /* in each of two rows */
+#define REFUSED (1 << 19) /* words of four sources */
 #define HALF_OPENS (1 << 14)
 #define SAMPLES 1024 /* of each CPU */
 
@@ -140,12 +141,13 @@ struct half_open {
 };
 ASSERT_SIZE(struct half_open, 8);
 
-/* What is kept of sources nobody promoted: fixed memory, whoever they are and however many. */
+/* What is kept of sources nobody promoted: 6.1 MiB, whoever they are and however many. */
 struct buckets {
 	__u64 cells[CELLS]; /* stamp, then 12 bits of tag, then 20 bits of tokens */
-	struct bucket around[AROUNDS];
+	struct bucket around[2][AROUNDS]; /* each neighbourhood has a place in either row */
 	struct half_open half_open[HALF_OPENS];
 	struct bucket all[32]; /* by service*2, +1 for TCP, +16 for IPv6: a flood of one family leaves the other alone */
+	__u64 refused[REFUSED]; /* four times 16 bits of a source's hash, the latest lowest */
 };
 
 /* The service of each port in the low four bits, who said so in the high four. */

@@ -173,9 +173,12 @@ func (f *kernel) look(p judge.Packet) ([]view, error) {
 		all := s.All[judge.Aggregate(p)]
 		st := judge.State{
 			Cell: judge.UnpackCell(s.Cell), Tag: judge.Seed(d.shield.Seed()).Tag(k),
-			Around:   judge.Bucket{Stamp: s.Around[0], Tokens: s.Around[1]},
+			Refused: judge.Refused(s.Refused), Name: judge.Seed(d.shield.Seed()).Name(k),
 			All:      judge.Bucket{Stamp: all[0], Tokens: all[1]},
 			HalfOpen: judge.HalfOpen{Stamp: s.HalfOpen[0], Count: s.HalfOpen[1]},
+		}
+		for i, b := range s.Around {
+			st.Around[i] = judge.Bucket{Stamp: b[0], Tokens: b[1]}
 		}
 		if s.Source != nil {
 			own := exact(*s.Source)
