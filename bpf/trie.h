@@ -19,26 +19,30 @@ static __always_inline __u32 ones(__u64 v)
 }
 
 /* walk goes down from the root's entry at, by the bits after the root's, in no more
- * steps than an address has strides. mask is that of an index of words. */
+ * steps than an address has strides. mask is that of an index of words. What a record
+ * refers to is never a leaf, so the root's entry alone is asked. */
 static __always_inline __u8 walk(const __u64 *words, __u32 mask, __u32 at, __u64 hi, __u64 lo, int steps)
 {
 	const __u32 *references = (void *)words;
 	const __u8 *values = (void *)words;
+	__u64 part, before = 0, inner;
+	__u32 middle = 0;
 
+	if (at & LEAF)
+		return at;
 	for (int i = 0; i < steps; i++) {
-		__u64 part = hi >> (64 - STRIDE), before = (1ULL << part) - 1, inner;
-		__u32 middle = at >> 1;
-
-		if (at & LEAF)
-			break;
-		inner = at & 1 ? words[(middle + 1) & mask] : 0;
+		part = hi >> (64 - STRIDE);
+		before = (1ULL << part) - 1;
+		middle = at >> 1;
+		/* Without a branch, which nothing would foretell and the verifier would follow twice. */
+		inner = words[(middle + 1) & mask] & -(__u64)(at & 1);
 		if (!(inner >> part & 1))
-			return values[(8 * middle - 1 - ones(words[middle & mask] & before)) & (8 * mask + 7)];
+			break;
 		at = references[(2 * middle + 4 + ones(inner & before)) & (2 * mask + 1)];
 		hi = hi << STRIDE | lo >> (64 - STRIDE);
 		lo <<= STRIDE;
 	}
-	return at;
+	return values[(8 * middle - 1 - ones(words[middle & mask] & before)) & (8 * mask + 7)];
 }
 
 /* find is the value of the longest prefix that holds the address, 0 when none does. */
