@@ -29,7 +29,7 @@ static __always_inline bool country(struct packet *p)
 	t = first(inner);
 	if (!t)
 		return false;
-	p->country = find(t->root4, t->root6, t->nodes, COUNTRY_NODES - 1, 16, p);
+	p->country = find(t->root4, COUNTRY_ROOT4, t->root6, COUNTRY_ROOT6, t->words, COUNTRY_WORDS - 1, p);
 	return true;
 }
 
@@ -87,8 +87,10 @@ static __always_inline enum verdict budget(struct buckets *b, struct packet *p, 
 	return v == VERDICT_PASSED && p->later ? VERDICT_FRAGMENT : v;
 }
 
-/* open judges the beginning of a connection: one that never ends its handshake is
- * remembered against its source for a while. */
+/* open judges the beginning of a stranger's connection: one that never ends its
+ * handshake is remembered against its source for a while. Whom we know has its budget
+ * instead: the first packet of a connection can be forged, and would otherwise keep
+ * a phone out in whose name somebody sends them. */
 static __always_inline enum verdict open(struct buckets *b, struct packet *p, struct source *s, const struct policy *y,
 					 struct half_open *h, __u32 now)
 {
@@ -119,7 +121,7 @@ static __always_inline enum verdict spend(struct buckets *b, struct packet *p, s
 	struct half_open *h;
 	__u32 count;
 
-	if (!p->tcp)
+	if (!p->tcp || (p->opens && p->class != CLASS_UNKNOWN))
 		return budget(b, p, s, y, now);
 	h = &b->half_open[mix64(p->high ^ seed ^ HALF_OPEN_SALT) & (HALF_OPENS - 1)];
 	if (p->opens)
@@ -146,13 +148,13 @@ static __always_inline enum verdict judge(struct packet *p)
 		return VERDICT_NO_LEG;
 	p->hash = mix64(p->high ^ seed);
 	s = exactly(p);
-	if (!s && p->service != SERVICE_RTP)
-		expect(b, p);
-	placed = country(p);
 	y = in_force();
+	if (y && !s && p->service != SERVICE_RTP)
+		expect(b, p, y);
+	placed = country(p);
 	if (!y)
 		return VERDICT_UNCLASSIFIED;
-	switch (find(y->root4, y->root6, y->nodes, LIST_NODES - 1, 8, p) >> LIST_SHIFT) {
+	switch (find(y->root4, LIST_ROOT, y->root6, LIST_ROOT, y->words, LIST_WORDS - 1, p)) {
 	case LIST_ALLOW:
 		return VERDICT_ALLOWED;
 	case LIST_DENY:
