@@ -125,7 +125,7 @@ func drawRelayHead(before, now relayFrame, s screen) []string {
 func drawDevices(st relay.Status, s screen) []string {
 	lines := []string{"", s.paint(dim, fit("DEVICES", s.width))}
 	if len(st.Devices) == 0 {
-		return append(lines, fit("none: packets go by "+oneLine(st.Forwarding), s.width))
+		return append(lines, fit("none: packets go by "+oneLine(strings.Replace(st.Forwarding, ": ", ", since ", 1)), s.width))
 	}
 	for _, d := range st.Devices {
 		lines = append(lines, fit(deviceWords(d), s.width))

@@ -99,30 +99,9 @@ func TestKilledRelayLosesNothingInTheKernel(t *testing.T) {
 	calls = calls[:4]
 	stop()
 	for _, d := range calls {
-		for tag, k := range map[string]*talker{"a": d.a, "b": d.b} {
-			other := d.b
-			if tag == "b" {
-				other = d.a
-			}
-			eventually(t, d.id+" heard everything", func() bool { return other.heard.Load() == k.sent.Load() })
-			if s := g.rtpStats(d.id, tag); s.Int("packets") != k.sent.Load() || s.Int("lost") != 0 {
-				t.Errorf("%s %s: sent %d, %v", d.id, tag, k.sent.Load(), s)
-			}
-		}
+		whole(t, g, d)
 	}
-	heard := over.b.heard.Load()
-	if _, err := over.a.rtp.WriteToUDPAddrPort(over.a.packet(), over.a.peer); err != nil {
-		t.Fatal(err)
-	}
-	_, err := calls[0].a.rtp.WriteToUDPAddrPort(calls[0].a.packet(), calls[0].a.peer) // comes later, and arrives
-	if err != nil {
-		t.Fatal(err)
-	}
-	calls[0].a.sent.Add(1)
-	eventually(t, "one packet more is heard", func() bool { return calls[0].b.heard.Load() == calls[0].a.sent.Load() })
-	if over.b.heard.Load() != heard {
-		t.Error("a call that was deleted is heard")
-	}
+	silent(t, over, calls[0])
 	for _, d := range append(calls, over) {
 		for _, k := range []*talker{d.a, d.b} {
 			if err := k.rtp.SetReadDeadline(time.Now()); err != nil {
@@ -136,5 +115,36 @@ func TestKilledRelayLosesNothingInTheKernel(t *testing.T) {
 	all.Wait()
 	if err := second.end(syscall.SIGTERM); err != nil {
 		t.Errorf("%v: %s", err, second.log)
+	}
+}
+
+// whole checks that everything that was sent in a call was heard and counted.
+func whole(t *testing.T, g *rig, d *dialogue) {
+	t.Helper()
+	for tag, k := range map[string]*talker{"a": d.a, "b": d.b} {
+		other := d.b
+		if tag == "b" {
+			other = d.a
+		}
+		eventually(t, d.id+" heard everything", func() bool { return other.heard.Load() == k.sent.Load() })
+		if s := g.rtpStats(d.id, tag); s.Int("packets") != k.sent.Load() || s.Int("lost") != 0 {
+			t.Errorf("%s %s: sent %d, %v", d.id, tag, k.sent.Load(), s)
+		}
+	}
+}
+
+// silent checks that nothing is heard of a call that was deleted, while another is.
+func silent(t *testing.T, over, other *dialogue) {
+	t.Helper()
+	heard := over.b.heard.Load()
+	for _, k := range []*talker{over.a, other.a} { // the latter comes later, and arrives
+		if _, err := k.rtp.WriteToUDPAddrPort(k.packet(), k.peer); err != nil {
+			t.Fatal(err)
+		}
+		k.sent.Add(1)
+	}
+	eventually(t, "one packet more is heard", func() bool { return other.b.heard.Load() == other.a.sent.Load() })
+	if over.b.heard.Load() != heard {
+		t.Error("a call that was deleted is heard")
 	}
 }
