@@ -164,7 +164,11 @@ func (r *Relay) closeRest() error {
 		return nil
 	}
 	r.closed = true
-	return errors.Join(r.closeKernel(), r.state.close())
+	calls := 0
+	if r.calls != nil {
+		calls, _, _ = r.calls.Counts()
+	}
+	return errors.Join(r.closeKernel(), r.state.close(calls))
 }
 
 // hold holds the counts until done is called; ok is false when they are gone.

@@ -366,7 +366,7 @@ func reoffered(t *testing.T, g *rig, d *dialogue) {
 	t.Helper()
 	again, back := offer(d.a.phone, addr(d.a.rtp).Addr().String()), answer(d.b.phone)
 	again.CallID, back.CallID, again.ToTag = d.id, d.id, "b"
-	a, b := *d.a.phone, *d.b.phone
+	a, b := phone{t: t}, phone{t: t}
 	b.hear(g.do(again, ng.ResultOK).SDP)
 	a.hear(g.do(back, ng.ResultOK).SDP)
 	if a.peer != d.a.peer || b.peer != d.b.peer {

@@ -151,9 +151,16 @@ func (s *state) sweep(r *Relay, now time.Time) {
 // keeps says whether calls go on when this process ends.
 func (s *state) keeps() bool { return s != nil }
 
-func (s *state) close() error {
+// close lets go of it. Counts of no calls are not left behind.
+func (s *state) close(calls int) error {
 	if s == nil {
 		return nil
 	}
-	return errors.Join(s.journal.Close(), s.memory.Close())
+	err := s.memory.Close()
+	if s.memory != nil && s.known == nil && calls == 0 {
+		if gone := os.Remove(s.path); !errors.Is(gone, fs.ErrNotExist) {
+			err = errors.Join(err, gone)
+		}
+	}
+	return errors.Join(err, s.journal.Close()) // the folder is the next one's only now
 }
