@@ -101,6 +101,7 @@ func TestKilledRelayLosesNothingInTheKernel(t *testing.T) {
 	for _, d := range calls {
 		whole(t, g, d)
 	}
+	over.a.sending.Wait()
 	silent(t, over, calls[0])
 	for _, d := range append(calls, over) {
 		for _, k := range []*talker{d.a, d.b} {
@@ -126,6 +127,7 @@ func whole(t *testing.T, g *rig, d *dialogue) {
 		if tag == "b" {
 			other = d.a
 		}
+		k.sending.Wait()
 		eventually(t, d.id+" heard everything", func() bool { return other.heard.Load() == k.sent.Load() })
 		if s := g.rtpStats(d.id, tag); s.Int("packets") != k.sent.Load() || s.Int("lost") != 0 {
 			t.Errorf("%s %s: sent %d, %v", d.id, tag, k.sent.Load(), s)

@@ -170,13 +170,14 @@ func newClientOf(t *testing.T, at netip.AddrPort) *rig {
 // A talker sends a packet every 10 ms and counts those that come.
 type talker struct {
 	*phone
+	sending     sync.WaitGroup
 	sent, heard atomic.Int64
 	last        atomic.Uint32 // sequence number
 	odd         atomic.Int64  // that were not of the other one, or came from elsewhere
 }
 
 func (k *talker) talk(ctx context.Context, all *sync.WaitGroup, other uint32) {
-	all.Go(func() {
+	k.sending.Go(func() {
 		tick := time.NewTicker(10 * time.Millisecond)
 		defer tick.Stop()
 		for {
@@ -345,6 +346,7 @@ func quiet(t *testing.T, g *rig, calls []*dialogue) {
 	lost := int64(0)
 	for _, d := range calls {
 		for tag, k := range map[string]*talker{"a": d.a, "b": d.b} {
+			k.sending.Wait()
 			var s ng.Dict
 			eventually(t, fmt.Sprint(d.id, " ", tag, " is counted whole"), func() bool {
 				s = g.rtpStats(d.id, tag)
