@@ -51,7 +51,7 @@ func printRelayStatus(out io.Writer, s relay.Status) error {
 		line("", "%s", deviceWords(d))
 	}
 	for i, reason := range busiest(s.Fallbacks) {
-		line([]string{"not by the kernel", ""}[min(i, 1)], "%s packets: %s", thousands(int(s.Fallbacks[reason])), reasonWords(reason))
+		line([]string{"not by the kernel", ""}[min(i, 1)], "%s packets %s", thousands(int(s.Fallbacks[reason])), reasonWords(reason))
 	}
 	for i, a := range s.Addresses {
 		line([]string{"addresses", ""}[min(i, 1)], "%s %s: %s pairs of ports lent, %s rest, %s free", a.Interface, advertised(a), thousands(a.Lent), thousands(a.Resting), thousands(a.Free))
@@ -99,7 +99,20 @@ func deviceWords(d relay.Device) string {
 }
 
 // reasonWords is a reason of the kernel's program for people.
-func reasonWords(reason string) string { return strings.ReplaceAll(reason, "_", " ") }
+func reasonWords(reason string) string {
+	words := map[string]string{
+		"not_media": "no plain datagrams", "not_kernel": "to legs that are not the kernel's (yet)", "changing": "to legs that were being changed",
+		"wrong_source": "from elsewhere, dropped", "not_rtp": "RTCP and other than RTP", "last_hop": "at the end of their hops",
+		"no_checksum": "without checksum, to IPv6", "half_checksum": "with checksums left to the device", "not_joined": "to another leg that is not the kernel's",
+		"family": "between IPv4 and IPv6", "forwarding_off": "with forwarding off (net.ipv4.ip_forward)", "no_neighbour": "to neighbours not known (yet)",
+		"too_long": "too long for the way", "no_route": "without a route", "no_device": "out by a device that is not known", "no_xmit": "out by a device whose driver takes none",
+		"failed": "that could not be sent, dropped",
+	}
+	if w, ok := words[reason]; ok {
+		return w
+	}
+	return strings.ReplaceAll(reason, "_", " ")
+}
 
 // busiest are the reasons of most packets, most first.
 func busiest(counts map[string]uint64) (all []string) {

@@ -133,9 +133,9 @@ func drawDevices(st relay.Status, s screen) []string {
 	if reasons := busiest(st.Fallbacks); len(reasons) > 0 {
 		var words []string
 		for _, r := range reasons {
-			words = append(words, reasonWords(r)+" "+thousands(int(st.Fallbacks[r])))
+			words = append(words, thousands(int(st.Fallbacks[r]))+" "+reasonWords(r))
 		}
-		lines = append(lines, fit("left to user space: "+strings.Join(words, ", "), s.width))
+		lines = append(lines, fit("not by the kernel: "+strings.Join(words, ", "), s.width))
 	}
 	return lines
 }

@@ -33,6 +33,7 @@ type Call struct {
 	gone       Summary // sums of forks that ended before the call
 	tags       map[string]*monologue
 	noted      bool      // the journal knows it
+	unnoted    bool      // but not all: Sweep tells it. A source that is forgotten so proves itself anew
 	resumed    time.Time // from a process before this one; zero: begun here
 	sampled    time.Time // when histories had their last point
 }

@@ -117,6 +117,9 @@ func (r *Registry) Sweep(now time.Time) {
 		if !c.ended {
 			r.settle(c, now)
 			r.sample(c, now)
+			if c.unnoted {
+				r.note(c)
+			}
 		}
 		c.mu.Unlock()
 	}

@@ -16,7 +16,8 @@ const (
 	restKey = "rest "
 )
 
-// note writes the state of a call that is locked, after every change of it.
+// note writes the state of a call that is locked: after every change by signalling at
+// once, and what was learned from packets with the next Sweep.
 func (r *Registry) note(c *Call) {
 	if r.cfg.Journal == nil || c.ended {
 		return
@@ -28,7 +29,7 @@ func (r *Registry) note(c *Call) {
 		return w.b
 	})
 	r.cfg.Journal.Write(b)
-	c.noted = true
+	c.noted, c.unnoted = true, false
 }
 
 // unnote says that a call ended, or that pairs rest since at which its forks had.

@@ -193,7 +193,6 @@ func (r *Registry) Learn(local, from netip.AddrPort) bool {
 	if yes && pinned && source != from && o.end == &o.half.rtp {
 		o.half.rtcp.anew()
 	}
-	err := r.programme(c, o.fork, o.stream)
-	r.note(c)
-	return err == nil && yes
+	c.unnoted = true // a disk may be slow, and who moves packets does not wait for it
+	return r.programme(c, o.fork, o.stream) == nil && yes
 }

@@ -15,7 +15,7 @@ import (
 
 // left are the fields that a state leaves out, and why.
 var left = map[string]string{
-	"Call.mu": "a lock", "Call.ended": "such a call has no state", "Call.noted": "the journal's", "Call.resumed": "the process's",
+	"Call.mu": "a lock", "Call.ended": "such a call has no state", "Call.noted": "the journal's", "Call.unnoted": "the journal's", "Call.resumed": "the process's",
 	"Call.sampled": "histories begin anew",
 	"Summary.ID":   "the call's", "Summary.Created": "not of sums", "Summary.LastSignal": "not of sums", "Summary.Answered": "not of sums",
 	"Summary.OnHold": "not of sums", "Summary.Tags": "not of sums",
