@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sys/unix"
 
 	"github.com/lindero/lindero/edge"
 	"github.com/lindero/lindero/relay"
@@ -70,8 +71,17 @@ func kept(name string) string {
 
 // relayState and relayControl are what a relay keeps its calls in, and where it
 // answers operators, when nobody says.
-func relayState(id string) string   { return kept(id + ".calls") }
-func relayControl(id string) string { return kept(id + ".sock") }
+func relayState(id string) string   { return writable(kept(id + ".calls")) }
+func relayControl(id string) string { return writable(kept(id + ".sock")) }
+
+// writable is path, or "" where this user can make no file of that name: what nobody
+// asked for is no reason not to start.
+func writable(path string) string {
+	if path == "" || unix.Access(filepath.Dir(path), unix.W_OK) != nil {
+		return ""
+	}
+	return path
+}
 
 // guardPart is the guard as a part. It ends after those it guards, and the kernel
 // goes on filtering after it.

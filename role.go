@@ -95,7 +95,7 @@ func buildEdge(c shielded[edge.Config], log *slog.Logger, reg prometheus.Registe
 func buildRelay(c shielded[relay.Config], log *slog.Logger, reg prometheus.Registerer) ([]part, error) {
 	c.Shield.Control = cmp.Or(c.Shield.Control, relayControl(c.Role.ID))
 	if c.Role.State = cmp.Or(c.Role.State, relayState(c.Role.ID)); c.Role.State == "" {
-		log.Warn("without state, and without a "+stateDir+", a restart forgets the calls", "role", "relay")
+		log.Warn("without state, and without a "+stateDir+" that may be written, a restart forgets the calls", "role", "relay")
 	}
 	g, err := newGuard(c.Shield, stateOf(c.Role.ID), c.Role.ID, "relay", log, reg)
 	if err != nil {

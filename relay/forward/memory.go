@@ -63,8 +63,9 @@ func OpenMemory(path string, faces []netip.Addr, first, last uint16) (m *Memory,
 		if err := unix.Ftruncate(fd, 0); err != nil {
 			return nil, false, err
 		}
-		if err := unix.Ftruncate(fd, int64(size)); err != nil {
-			return nil, false, err
+		// All of it, now: where there is no room, a counter would end the process later.
+		if err := unix.Fallocate(fd, 0, 0, int64(size)); err != nil {
+			return nil, false, errors.Join(err, unix.Ftruncate(fd, 0))
 		}
 	}
 	if m.b, err = unix.Mmap(fd, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED); err != nil {
