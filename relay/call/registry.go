@@ -163,7 +163,7 @@ func (r *Registry) Learn(local, from netip.AddrPort) bool {
 	c := o.call
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.ended || o.fork.ended || c.owns(from) {
+	if c.ended || o.fork.ended || o.stream.halves[0] != o.half && o.stream.halves[1] != o.half || c.owns(from) {
 		return false
 	}
 	pinned, source := o.end.pinned, o.end.from()
