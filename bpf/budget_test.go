@@ -216,15 +216,15 @@ func TestUnlimited(t *testing.T) {
 
 func TestTooLarge(t *testing.T) {
 	s := trial(t)
-	err := s.SetCountries(nil, nil, make([][16]uint32, 1<<18+7))
+	err := s.SetCountries(Trie{Words: make([]uint64, 1<<20+7)})
 	if !errors.Is(err, ErrFull) || !strings.Contains(err.Error(), "7 more than") {
 		t.Errorf("a table too large by 7: %v", err)
 	}
-	err = s.SetPolicy(Policy{Nodes: make([][16]uint32, 1<<16+9)})
+	err = s.SetPolicy(Policy{Lists: Trie{Words: make([]uint64, 1<<18+9)}})
 	if !errors.Is(err, ErrFull) || !strings.Contains(err.Error(), "9 more than") {
 		t.Errorf("a list too large by 9: %v", err)
 	}
-	if err := s.SetPolicy(Policy{Root4: make([]uint32, 7)}); err == nil {
+	if err := s.SetPolicy(Policy{Lists: Trie{Root4: make([]uint32, 7)}}); err == nil {
 		t.Error("a root of 7 entries is taken")
 	}
 	if err := s.SetPolicy(Policy{All: Budget{Rate: 1, Burst: maxBurst + 1}}); err == nil {

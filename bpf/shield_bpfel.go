@@ -66,11 +66,6 @@ type shieldMarks struct {
 	Count [131072]uint8
 }
 
-type shieldNode struct {
-	_     structs.HostLayout
-	Child [16]uint32
-}
-
 type shieldPolicy struct {
 	_        structs.HostLayout
 	Version  uint64
@@ -80,9 +75,9 @@ type shieldPolicy struct {
 	All      shieldBudget
 	HalfOpen uint32
 	Pad      uint32
-	Root4    [256]uint32
-	Root6    [256]uint32
-	Nodes    [65536]shieldNode
+	Root4    [4096]uint32
+	Root6    [4096]uint32
+	Words    [262144]uint64
 }
 
 type shieldPorts struct {
@@ -140,9 +135,9 @@ type shieldState struct {
 
 type shieldTable struct {
 	_     structs.HostLayout
-	Root4 [65536]uint32
-	Root6 [65536]uint32
-	Nodes [262144]shieldNode
+	Root4 [262144]uint32
+	Root6 [16384]uint32
+	Words [1048576]uint64
 }
 
 type shieldVerdict uint32

@@ -48,8 +48,11 @@ enum class {
 };
 
 #define COUNTRIES 256
-#define COUNTRY_NODES (1 << 18)
-#define LIST_NODES (1 << 16)
+#define COUNTRY_ROOT4 18
+#define COUNTRY_ROOT6 14
+#define COUNTRY_WORDS (1 << 20)
+#define LIST_ROOT 12
+#define LIST_WORDS (1 << 18)
 #define SOURCES 131072
 #define CELLS (1 << 17) /* more than the 2,000 a second that come in are in a minute */
 #define AROUNDS (1 << 16) /* in each of two rows */
@@ -57,30 +60,25 @@ enum class {
 #define HALF_OPENS (1 << 14)
 #define SAMPLES 1024 /* of each CPU */
 
-/* A trie's entry is LEAF|value or the index of the node that decides the next four
- * bits; a leaf's value 0 says nothing about the address. geo/trie makes them. */
+/* A trie's entry is LEAF|value, or a reference to the record that decides the next
+ * six bits; geo/trie says what a record is, and makes them. The value 0 says nothing
+ * about the address. */
 #define LEAF 0x80000000U
-
-struct node {
-	__u32 child[16];
-};
-ASSERT_SIZE(struct node, 64);
 
 /* Which country an address is in. */
 struct table {
-	__u32 root4[65536];
-	__u32 root6[65536];
-	struct node nodes[COUNTRY_NODES];
+	__u32 root4[1 << COUNTRY_ROOT4];
+	__u32 root6[1 << COUNTRY_ROOT6];
+	__u64 words[COUNTRY_WORDS];
 };
 
-/* Values of the list trie: what is to be done above the lower 24 bits, which are user space's. */
+/* Values of the list trie: what is to be done. */
 enum {
 	LIST_NONE,
 	LIST_ALLOW,
 	LIST_CARRIER,
 	LIST_DENY,
 };
-#define LIST_SHIFT 24
 
 #define UNLIMITED 0xffffffffU
 
@@ -100,9 +98,9 @@ struct policy {
 	struct budget all;                    /* of strangers, per service and transport */
 	__u32 half_open;
 	__u32 pad;
-	__u32 root4[256];
-	__u32 root6[256];
-	struct node nodes[LIST_NODES];
+	__u32 root4[1 << LIST_ROOT];
+	__u32 root6[1 << LIST_ROOT];
+	__u64 words[LIST_WORDS];
 };
 
 /* Tokens are thousandths of a packet, the stamp is the low half of the clock's

@@ -52,7 +52,7 @@ func kernelPolicy(c *policy.Compiled) bpf.Policy {
 	p := bpf.Policy{
 		Version: c.Version, Deny: c.Deny,
 		Around: kernelBudget(c.Around), All: kernelBudget(c.All), HalfOpen: c.HalfOpen,
-		Root4: c.Actions.Root4, Root6: c.Actions.Root6, Nodes: c.Actions.Nodes,
+		Lists: bpf.Trie{Root4: c.Actions.Root4, Root6: c.Actions.Root6, Words: c.Actions.Words},
 	}
 	for class, b := range c.Budgets {
 		p.Budgets[class] = kernelBudget(b)
@@ -72,7 +72,9 @@ func (f *kernel) setCountries(t *geo.Table) error {
 		return f.each("clearing the country table", (*bpf.Shield).ClearCountries)
 	}
 	x := t.Trie()
-	return f.each("setting the country table", func(s *bpf.Shield) error { return s.SetCountries(x.Root4, x.Root6, x.Nodes) })
+	return f.each("setting the country table", func(s *bpf.Shield) error {
+		return s.SetCountries(bpf.Trie{Root4: x.Root4, Root6: x.Root6, Words: x.Words})
+	})
 }
 
 func (f *kernel) setServices(ports []Port) error {
