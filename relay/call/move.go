@@ -130,6 +130,7 @@ func (t *turn) replace(m moved) {
 	add(&t.call.gone.RTCP, t.r.counts(&old.rtcp))
 	m.half.refused, m.half.quiet, m.half.mux, m.half.any = old.refused, old.quiet, old.mux, old.any
 	m.half.proto, m.half.codec, m.half.clock, m.half.events = old.proto, old.codec, old.clock, old.events
+	m.half.opinions.sources = old.opinions.sources
 	old.player = nil
 	m.stream.halves[m.side] = m.half
 	t.r.silence(old)

@@ -42,6 +42,9 @@ type Config struct {
 	// Send sends a packet of ours, as Play does to who hears nothing else; nil: such
 	// parties hear nothing.
 	Send func(via, to netip.AddrPort, b []byte) error
+
+	// Repeated says whether the kernel has the leg at local; nil: it never does.
+	Repeated func(local netip.AddrPort) bool
 }
 
 // A Registry is the calls of a relay.
@@ -56,6 +59,8 @@ type Registry struct {
 	calls  map[string]*Call
 	owners map[netip.AddrPort]owner // of lent ports
 	past   Totals                   // of calls that have ended
+
+	flow flow // of all calls
 
 	playMu  sync.Mutex    // guards playing; whoever holds Call.mu may take it
 	playing []played      // at most maxPlayers
