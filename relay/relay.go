@@ -160,6 +160,7 @@ func (r *Relay) Run(ctx context.Context) error {
 func (r *Relay) sweep(ctx context.Context) {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
+	r.look(time.Now())
 	for {
 		select {
 		case now := <-tick.C:
