@@ -300,14 +300,20 @@ func TestAcrossFamilies(t *testing.T) {
 	talk(a, b, 20)
 }
 
+// listen6 is a phone's socket at an address that is the relay's, too: its port must be
+// none that the relay lends, to which nothing would be sent.
 func listen6(t *testing.T) *net.UDPConn {
 	t.Helper()
-	conn, err := net.ListenUDP("udp6", &net.UDPAddr{IP: net.IPv6loopback})
-	if err != nil {
-		t.Skip(err)
+	for {
+		conn, err := net.ListenUDP("udp6", &net.UDPAddr{IP: net.IPv6loopback})
+		if err != nil {
+			t.Skip(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		if media := relay.DefaultConfig().MediaPorts; addr(conn).Port() > media.High {
+			return conn
+		}
 	}
-	t.Cleanup(func() { conn.Close() })
-	return conn
 }
 
 // Two branches ring at once, each with ports of its own; one is deleted, the other
