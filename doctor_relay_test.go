@@ -80,6 +80,22 @@ func TestDoctorLooksAtARelaysFile(t *testing.T) {
 	}
 }
 
+// What the README shows of a relay's file is one.
+func TestTheREADMEsRelayCanBeRead(t *testing.T) {
+	readme, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ := strings.Cut(string(readme), "```yaml\n")
+	text, _, ok := strings.Cut(text, "```")
+	if !ok || !strings.Contains(text, "role: relay") {
+		t.Fatalf("no file of a relay in the README: %q", text)
+	}
+	if err := decodeConfig("README.md", []byte(text), relayFile()); err != nil {
+		t.Error(err)
+	}
+}
+
 // A relay that runs has its port; that is no fault. Whoever else has it is one.
 func TestDoctorKnowsARelayThatRuns(t *testing.T) {
 	conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
