@@ -53,9 +53,8 @@ type load struct {
 	at    time.Time
 	rates rates
 	bits  uint64
-	sums  traffic
+	sums  call.Flow
 	busy  ticks
-	state call.State
 }
 
 // rates are what status tells.
@@ -65,9 +64,6 @@ type rates struct {
 	CPU       float64 // share
 }
 
-// traffic is packets and bytes of UDP payload that were believed.
-type traffic struct{ packets, bytes uint64 }
-
 // headers is what IPv4 and UDP add to a packet, in bytes.
 const headers = 28
 
@@ -75,28 +71,28 @@ const headers = 28
 const smooth = 0.3
 
 // look takes a look at now, when this is what was counted so far.
-func (l *load) look(t traffic, state call.State, busy ticks, now time.Time) rates {
+func (l *load) look(t call.Flow, busy ticks, now time.Time) rates {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	over := now.Sub(l.at).Seconds()
-	bits := 8 * (t.bytes + headers*t.packets)
+	bits := 8 * (t.Bytes + headers*t.Packets)
 	if !l.at.IsZero() && over > 0 {
 		ease := func(rate *float64, now float64) { *rate += smooth * (now - *rate) }
 		ease(&l.rates.Bandwidth, float64(bits-min(l.bits, bits))/over/1e6)
-		ease(&l.rates.Packets, float64(t.packets-min(l.sums.packets, t.packets))/over)
+		ease(&l.rates.Packets, float64(t.Packets-min(l.sums.Packets, t.Packets))/over)
 		if all := busy.all - l.busy.all; busy.all > l.busy.all {
 			ease(&l.rates.CPU, float64(busy.busy-min(l.busy.busy, busy.busy))/float64(all))
 		}
 	}
-	l.at, l.bits, l.sums, l.busy, l.state = now, bits, t, busy, state
+	l.at, l.bits, l.sums, l.busy = now, bits, t, busy
 	return l.rates
 }
 
 // last is what was seen when it was looked at last.
-func (l *load) last() (rates, call.State) {
+func (l *load) last() rates {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.rates, l.state
+	return l.rates
 }
 
 // judge says whether new calls are taken at these rates.
@@ -110,18 +106,13 @@ func (l Limits) judge(r rates) *refusal {
 	return nil
 }
 
-// look measures the load, and decides about new calls.
-func (r *Relay) look(now time.Time) {
-	past, live := r.calls.Totals()
-	t := traffic{
-		packets: past.RTP.Packets + past.RTCP.Packets + live.Live.RTP.Packets + live.Live.RTCP.Packets,
-		bytes:   past.RTP.Bytes + past.RTCP.Bytes + live.Live.RTP.Bytes + live.Live.RTCP.Bytes,
-	}
+// weigh measures the load, and decides about new calls.
+func (r *Relay) weigh(now time.Time) {
 	busy, err := readTicks("/proc/stat")
 	if err != nil && r.limits.CPU > 0 {
 		r.log.Warn("limits.cpu has no effect", "error", err)
 	}
-	rates := r.load.look(t, live, busy, now)
+	rates := r.load.look(r.calls.Flow(), busy, now)
 	verdict := r.limits.judge(rates)
 	was := r.load.over.Swap(verdict)
 	switch {

@@ -131,10 +131,10 @@ func (m *meters) collectCalls(out sheet) {
 	for _, why := range call.Reasons() {
 		out.counter(m.ended, ended[why], why.String())
 	}
-	_, live := r.load.last() // at most a second old; it takes a look at every call
-	out.gauge(m.paths, float64(live.Kernel), "kernel")
-	out.gauge(m.paths, float64(live.Mixed), "mixed")
-	out.gauge(m.paths, float64(live.User), "user space")
+	_, live := r.calls.Totals()
+	out.gauge(m.paths, float64(live.Paths.Kernel), "kernel")
+	out.gauge(m.paths, float64(live.Paths.Mixed), "mixed")
+	out.gauge(m.paths, float64(live.Paths.User), "user space")
 	for addr, pool := range r.pools {
 		free, lent, resting := pool.Counts()
 		out.gauge(m.ports, float64(free), addr.String(), "free")
@@ -178,8 +178,9 @@ func (m *meters) collectPackets(out sheet) {
 
 func (m *meters) collectLoad(out sheet) {
 	r := m.relay
-	rates, live := r.load.last()
-	out.gauge(m.load, float64(live.Calls), limitCalls)
+	rates := r.load.last()
+	calls, _, _ := r.calls.Counts()
+	out.gauge(m.load, float64(calls), limitCalls)
 	out.gauge(m.load, rates.Bandwidth, limitBandwidth)
 	out.gauge(m.load, rates.CPU, limitCPU)
 	out.gauge(m.limit, float64(r.maxCalls), limitCalls)

@@ -47,7 +47,7 @@ type Relay struct {
 	begun       time.Time
 	deleteDelay time.Duration
 	commands    commands
-	sample      sample
+	samples     samples
 
 	state    *state // nil: a restart forgets the calls
 	maxCalls int
@@ -223,13 +223,15 @@ func (r *Relay) Run(ctx context.Context) error {
 func (r *Relay) sweep(ctx context.Context) error {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
+	r.look(time.Now())
 	for {
 		select {
 		case now := <-tick.C:
 			r.calls.Sweep(now)
 			r.look(now)
+			r.weigh(now)
 			calls, _, _ := r.calls.Counts()
-			r.commands.calls(calls, now)
+			r.commands.second(calls, r.calls.Talk(), now)
 			for _, p := range r.pools {
 				p.Sweep(now)
 			}

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/lindero/lindero/relay/call"
-	"github.com/lindero/lindero/relay/forward"
 	"github.com/lindero/lindero/wire/ng"
 	"github.com/lindero/lindero/wire/session"
 )
@@ -28,8 +27,8 @@ type Status struct {
 	Mixed    int `json:"calls_mixed"`      // one way by the kernel, the other not
 	User     int `json:"calls_user_space"` // none by the kernel
 
-	Packets     uint64  `json:"packets"`      // believed, since the process began or its calls did
-	UserPackets uint64  `json:"packets_user"` // of those, by this process
+	Packets     uint64  `json:"packets"`      // believed, since the process began
+	UserPackets uint64  `json:"packets_user"` // of those, not by the kernel
 	Bytes       uint64  `json:"bytes"`        // of UDP payload
 	Bandwidth   float64 `json:"mbit"`         // Mbit/s that come in, smoothed
 	Rate        float64 `json:"packets_per_second"`
@@ -82,19 +81,16 @@ func (r *Relay) Status() Status {
 		return Status{Relay: r.id, Since: r.begun}
 	}
 	defer done()
-	past, live := r.calls.Totals()
-	rates, _ := r.load.last()
+	_, live := r.calls.Totals()
+	rates := r.load.last()
+	moved := r.moved(time.Now(), live.Flow)
 	s := Status{
 		Relay: r.id, Since: r.begun, NG: r.Addresses().NG,
 		Drain: r.draining.Load(), Drained: r.drained(time.Now()),
-		Calls: live.Calls, Answered: live.Answered, MaxCalls: r.maxCalls, Kernel: live.Kernel, Mixed: live.Mixed, User: live.User,
-		UserPackets: r.inUser(), Bandwidth: rates.Bandwidth, Rate: rates.Packets, CPU: rates.CPU,
+		Calls: live.Calls, Answered: live.Answered, MaxCalls: r.maxCalls, Kernel: live.Paths.Kernel, Mixed: live.Paths.Mixed, User: live.Paths.User,
+		Packets: live.Flow.Packets, UserPackets: moved.user.Packets, Bytes: live.Flow.Bytes, Bandwidth: rates.Bandwidth, Rate: rates.Packets, CPU: rates.CPU,
 		Limits:     Load{r.limits.Bandwidth, r.limits.CPU},
 		Forwarding: r.how, Devices: r.devices(), Fallbacks: r.fallbacks(),
-	}
-	for _, c := range []forward.Counts{past.RTP, past.RTCP, live.Live.RTP, live.Live.RTCP} {
-		s.Packets += c.Packets
-		s.Bytes += c.Bytes
 	}
 	if over := r.refusing(); over != nil {
 		s.Refuses = over.text
@@ -108,12 +104,6 @@ func (r *Relay) Status() Status {
 		s.State = &Kept{Folder: k.dir, Size: k.journal.Size(), Resumed: k.resumed, Lost: k.lost, Fault: k.journal.Fault()}
 	}
 	return s
-}
-
-// inUser is how many believed packets this process has moved.
-func (r *Relay) inUser() uint64 {
-	v := r.table.Packets()
-	return v[forward.Forwarded] + v[forward.Held] + v[forward.Failed] + v[forward.Blocked]
 }
 
 // devices are those that repeat, now.
@@ -174,7 +164,7 @@ func (r *Relay) Worst(limit int) []Worst {
 
 // loadStatistics are what statistics say of limits.
 func (r *Relay) loadStatistics() ng.Dict {
-	rates, _ := r.load.last()
+	rates := r.load.last()
 	d := ng.Dict{
 		"bandwidth mbit": decimal(rates.Bandwidth), "bandwidth limit": decimal(r.limits.Bandwidth),
 		"cpu": decimal(rates.CPU), "cpu limit": decimal(r.limits.CPU), "max calls": r.maxCalls, "refuses": "",

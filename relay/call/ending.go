@@ -41,6 +41,7 @@ func (r *Registry) end(c *Call, why Reason, now time.Time) {
 	c.ended = true
 	last, word := r.summary(c), r.session(c, false)
 	word.Ended, word.Reason = now, why.String()
+	r.flow.add(c, last.RTP, last.RTCP)
 	forks := slices.Clone(c.forks)
 	for _, f := range forks {
 		r.drop(c, f, now)
@@ -116,6 +117,8 @@ func (r *Registry) Sweep(now time.Time) {
 		}
 		if !c.ended {
 			r.settle(c, now)
+			r.listen(c, now)
+			r.count(c)
 			r.sample(c, now)
 			if c.unnoted {
 				r.note(c)

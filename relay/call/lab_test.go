@@ -112,7 +112,6 @@ func newRegistry(t testing.TB, b *table, change ...func(*call.Config)) (r *call.
 		First:      30000, Last: 30399,
 		MaxCalls: 10, Idle: time.Minute, Latch: latch, Log: slog.New(slog.DiscardHandler),
 		Send: b.send, Name: "lab",
-		Repeated: func(local netip.AddrPort) bool { return local.Addr() == netip.MustParseAddr("10.2.0.1") },
 	}
 	for _, f := range change {
 		f(&cfg)

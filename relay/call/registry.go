@@ -72,6 +72,8 @@ type Registry struct {
 	past   Totals                   // of calls that have ended
 	last   []session.Session        // the last words about those, until Ended tells them
 
+	flow flow // of all calls
+
 	playMu  sync.Mutex    // guards playing; whoever holds Call.mu may take it
 	playing []played      // at most maxPlayers
 	wake    chan struct{} // there is something to play
@@ -182,7 +184,7 @@ func (r *Registry) Learn(local, from netip.AddrPort) bool {
 	c := o.call
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.ended || o.fork.ended || c.owns(from) {
+	if c.ended || o.fork.ended || o.stream.halves[0] != o.half && o.stream.halves[1] != o.half || c.owns(from) {
 		return false
 	}
 	pinned, source := o.end.pinned, o.end.from()

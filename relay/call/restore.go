@@ -142,6 +142,7 @@ func (r *Registry) resume(c *Call) error {
 			errs = append(errs, r.programmeBy(put, c, f, s))
 		}
 	}
+	r.skip(c)
 	return errors.Join(errs...)
 }
 

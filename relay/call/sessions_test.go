@@ -5,6 +5,7 @@ import (
 	"math"
 	"net/netip"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/lindero/lindero/relay/call"
@@ -20,7 +21,10 @@ func (b *table) count(local netip.AddrPort, c forward.Counts) {
 }
 
 func TestSessionsSayWhatIsKnown(t *testing.T) {
-	bubble(t, func(t *testing.T, l *lab) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, func(c *call.Config) {
+			c.Repeated = func(local netip.AddrPort) bool { return local.Addr() == netip.MustParseAddr("10.2.0.1") }
+		})
 		begun := time.Now()
 		l.offer(offer(natted, natted))
 		if s := l.Sessions("c", 0); len(s) != 1 || s[0].Answered || len(s[0].Streams) != 1 {

@@ -16,12 +16,12 @@ import (
 // left are the fields that a state leaves out, and why.
 var left = map[string]string{
 	"Call.mu": "a lock", "Call.ended": "such a call has no state", "Call.noted": "the journal's", "Call.unnoted": "the journal's", "Call.resumed": "the process's",
-	"Call.sampled": "histories begin anew",
-	"Summary.ID":   "the call's", "Summary.Created": "not of sums", "Summary.LastSignal": "not of sums", "Summary.Answered": "not of sums",
+	"Call.sampled": "histories begin anew", "Call.heard": "opinions begin anew", "Call.flowed": "a sum of the process",
+	"Summary.ID": "the call's", "Summary.Created": "not of sums", "Summary.LastSignal": "not of sums", "Summary.Answered": "not of sums",
 	"Summary.OnHold": "not of sums", "Summary.Tags": "not of sums",
 	"fork.ended":  "such a fork is none of the call's",
 	"memory.body": "a hash by a seed of the process",
-	"half.player": "digits are not played on", "half.history": "histories begin anew",
+	"half.player": "digits are not played on", "half.history": "histories begin anew", "half.opinions": "opinions begin anew",
 	"Counts.SSRC": "not a sum", "Counts.PayloadType": "not a sum",
 	"end.local": "of the pair", "Pair.RTCP": "the other port of the pair",
 }

@@ -29,6 +29,7 @@ type half struct {
 	events    events   // telephone events it takes
 	player    *player  // plays to the other half; nil: nobody does
 	history   *history // of what comes to RTP; nil: nothing yet
+	opinions  opinions
 }
 
 // programme tells the table how a stream's packets go now.

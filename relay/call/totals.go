@@ -66,17 +66,30 @@ type State struct {
 	Calls, Answered int
 	Legs            int // ports lent
 	Streams         int // m= lines with ports
-	Live            Totals
+	Flow            Flow
 
-	// Calls by how their RTP goes: all of it by the kernel, some, none.
-	Kernel, Mixed, User int
+	// Sides of m= lines whose RTP both ways goes by the kernel, by user space, or one
+	// way each.
+	Kernel, User, Mixed int
+
+	Paths Paths
 }
+
+// Paths are calls by how their RTP goes: all of it by the kernel, some of it, none.
+type Paths struct{ Kernel, Mixed, User int }
 
 // Counts is how many calls and lent legs there are, and how many calls ended why.
 func (r *Registry) Counts() (calls, legs int, ended [reasons]uint64) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	return len(r.calls), len(r.owners), r.past.Ended
+}
+
+// Talk is how long answered calls that have ended lasted, in all.
+func (r *Registry) Talk() time.Duration {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.past.Talk
 }
 
 // Totals are those of calls that have ended, and the state of those that live. It
@@ -89,10 +102,12 @@ func (r *Registry) Totals() (past Totals, now State) {
 	for _, c := range r.all() {
 		c.mu.Lock()
 		if !c.ended {
+			r.count(c)
 			r.state(c, &now)
 		}
 		c.mu.Unlock()
 	}
+	now.Flow = r.Flow()
 	return past, now
 }
 
@@ -109,11 +124,11 @@ func (r *Registry) state(c *Call, now *State) {
 	defer func() {
 		switch {
 		case legs > 0 && kernel == legs:
-			now.Kernel++
+			now.Paths.Kernel++
 		case kernel > 0:
-			now.Mixed++
+			now.Paths.Mixed++
 		default:
-			now.User++
+			now.Paths.User++
 		}
 	}()
 	for _, f := range c.forks {
@@ -122,15 +137,17 @@ func (r *Registry) state(c *Call, now *State) {
 				continue
 			}
 			now.Streams++
+			ways := 0
 			for _, h := range s.halves {
+				if h != nil && r.repeated(h) {
+					ways++
+					kernel++
+				}
 				if h != nil {
-					if legs++; r.repeated(h) {
-						kernel++
-					}
-					add(&now.Live.RTP, r.counts(&h.rtp))
-					add(&now.Live.RTCP, r.counts(&h.rtcp))
+					legs++
 				}
 			}
+			*[]*int{&now.User, &now.Mixed, &now.Kernel}[ways] += 2
 		}
 	}
 }

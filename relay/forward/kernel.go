@@ -44,7 +44,7 @@ func (l Leg) confirmed() bool {
 
 // repeat tells the kernel of l, for whose socket the lock is held and whose route
 // is in force already: until the kernel knows it, packets go the old way, there or
-// here. It says whether the kernel has it now.
+// here. It says whether the kernel has it.
 func (u *Userspace) repeat(l Leg) bool {
 	if u.kernel == nil {
 		return false
@@ -65,15 +65,15 @@ func (u *Userspace) repeat(l Leg) bool {
 	return err == nil
 }
 
-// Repeated says whether the kernel repeats the leg at local. Of its packets those go
-// by the socket that the program understands nothing of.
+// Repeated says whether the kernel has the leg at local. What it cannot send comes
+// here all the same.
 func (u *Userspace) Repeated(local netip.AddrPort) bool {
 	s := u.sockets.get(local)
 	if s == nil {
 		return false
 	}
 	l := s.leg.Load()
-	return l != nil && l.kernel.Load()
+	return l != nil && l.repeated.Load()
 }
 
 // unrepeat takes what comes to local from the kernel.
