@@ -51,6 +51,7 @@ type load struct {
 
 	mu    sync.Mutex // guards the fields below
 	at    time.Time
+	looks int
 	rates rates
 	bits  uint64
 	sums  call.Flow
@@ -77,13 +78,18 @@ func (l *load) look(t call.Flow, busy ticks, now time.Time) rates {
 	over := now.Sub(l.at).Seconds()
 	bits := 8 * (t.Bytes + headers*t.Packets)
 	if !l.at.IsZero() && over > 0 {
-		ease := func(rate *float64, now float64) { *rate += smooth * (now - *rate) }
+		part := smooth
+		if l.looks == 1 {
+			part = 1 // there is nothing to smooth yet
+		}
+		ease := func(rate *float64, now float64) { *rate += part * (now - *rate) }
 		ease(&l.rates.Bandwidth, float64(bits-min(l.bits, bits))/over/1e6)
 		ease(&l.rates.Packets, float64(t.Packets-min(l.sums.Packets, t.Packets))/over)
 		if all := busy.all - l.busy.all; busy.all > l.busy.all {
 			ease(&l.rates.CPU, float64(busy.busy-min(l.busy.busy, busy.busy))/float64(all))
 		}
 	}
+	l.looks++
 	l.at, l.bits, l.sums, l.busy = now, bits, t, busy
 	return l.rates
 }
