@@ -194,7 +194,10 @@ func TestHandler(t *testing.T) {
 		}
 	}
 	var s relay.Status
-	ask("GET", "/relay/status", "", http.StatusOK, &s)
+	eventually(t, "the last packet is counted", func() bool { // after it was sent
+		ask("GET", "/relay/status", "", http.StatusOK, &s)
+		return s.UserPackets == 120
+	})
 	if s.Calls != 1 || s.User != 1 || s.Packets != 120 || s.UserPackets != 120 || len(s.Addresses) != 2 || s.Addresses[0].Lent != 1 || s.State != nil {
 		t.Errorf("%+v", s)
 	}
