@@ -46,7 +46,7 @@ func (f *geoFlags) inspect(out io.Writer, table *geo.Table) error {
 	if len(info.Codes) > 0 {
 		line("no countries", "%s: their addresses count as unknown", strings.Join(info.Codes, ", "))
 	}
-	line("table", "%s nodes (the kernel has room for %s), %.1f MiB", thousands(info.Nodes), thousands(geo.MaxNodes), float64(info.Bytes)/(1<<20))
+	line("table", "%.1f MiB (the kernel has room for %.1f)", float64(info.Bytes)/(1<<20), float64(geo.MaxBytes)/(1<<20))
 	line("time", "%v to read, %v to compile", info.Read.Round(time.Millisecond), info.Compiled.Round(time.Millisecond))
 	if err := w.Flush(); err != nil {
 		return err

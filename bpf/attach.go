@@ -19,6 +19,9 @@ func (s *Shield) attach(spec *ebpf.CollectionSpec, o Options) error {
 	if err != nil {
 		return fmt.Errorf("bpf: the device %s: %w", o.Device, err)
 	}
+	if s.network, err = inode(thisNetwork); err != nil {
+		return fmt.Errorf("bpf: %w", err)
+	}
 	if err := mount(o.Pin); err != nil {
 		return err
 	}
@@ -27,9 +30,12 @@ func (s *Shield) attach(spec *ebpf.CollectionSpec, o Options) error {
 		return err
 	}
 	defer unlock()
+	if err := straighten(o.Pin); err != nil {
+		return err
+	}
 	p := pinsOf(o.Pin, o.Device)
-	if err := os.Mkdir(p.dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("bpf: making a place for pins: %w", err)
+	if err := p.make(); err != nil {
+		return err
 	}
 	specs, err := fit(spec)
 	if err != nil {
@@ -64,53 +70,58 @@ func (s *Shield) attach(spec *ebpf.CollectionSpec, o Options) error {
 		p.unpin(t)
 		return err
 	}
-	if err := s.hook(p, device, o.Mode); err != nil {
+	if err := s.hook(p, device, s.program); err != nil {
 		p.unpin(t)
 		return err
 	}
 	if err := p.rename(t, kept); err != nil {
 		return err
 	}
-	if err := p.settle(); err != nil {
-		return fmt.Errorf("bpf: looking at the pins: %w", err)
-	}
 	s.pins = p
-	return nil
+	return p.settle()
 }
 
 // hook puts the program on the device: in the place of the one whose link is
-// pinned, or as the first.
-func (s *Shield) hook(p *pins, device *net.Interface, mode Mode) error {
+// pinned, or as the first. Where there is one, nil leaves it.
+func (s *Shield) hook(p *pins, device *net.Interface, program *ebpf.Program) error {
 	l, err := link.LoadPinnedLink(p.path(linkPin), nil)
 	if errors.Is(err, fs.ErrNotExist) {
-		return s.fresh(p, device, mode)
+		return s.fresh(p, device)
 	}
 	if err != nil {
 		return fmt.Errorf("bpf: opening the pinned link of %s: %w", device.Name, refused(err))
 	}
-	defer l.Close()
-	info, err := l.Info()
+	defer func() {
+		if l != s.link {
+			l.Close()
+		}
+	}()
+	number, alive, err := inForce(l)
 	if err != nil {
 		return fmt.Errorf("bpf: the pinned link of %s: %w", device.Name, err)
 	}
-	if x := info.XDP(); x == nil || x.Ifindex == 0 { // the device it was on is no more
+	if !alive { // the device it was on is no more
 		if err := l.Unpin(); err != nil {
 			return fmt.Errorf("bpf: taking the pin of a lost device away: %w", err)
 		}
-		return s.fresh(p, device, mode)
+		return s.fresh(p, device)
 	}
 	now, err := onDevice(device.Index)
 	if err != nil {
 		return err
 	}
-	if now.program != uint32(info.Program) {
-		return fmt.Errorf("bpf: the link pinned at %s is of another device %s (renamed, or of another network namespace)",
-			p.path(linkPin), device.Name)
+	if now.program != number {
+		return fmt.Errorf("bpf: %w: the filter pinned at %s is not on %s but on a device of another network namespace; another pin keeps them apart",
+			ErrBusy, p.dir, device.Name)
 	}
-	if err := l.Update(s.program); err != nil {
-		return fmt.Errorf("bpf: replacing the program on %s: %w", device.Name, refused(err))
+	if program != nil {
+		if err := l.Update(program); err != nil {
+			return fmt.Errorf("bpf: replacing the program on %s: %w", device.Name, refused(err))
+		}
 	}
-	s.mode = now.mode
+	s.hold(l)
+	s.mode, s.reason = now.mode, ""
+	mode := s.asked
 	switch {
 	case mode == Native && now.mode == Generic || mode == Generic && now.mode == Native:
 		s.reason = fmt.Sprintf("%s was asked for, but the filter is attached as %s, and changing that would leave a gap: detach it first", mode, now.mode)
@@ -120,8 +131,27 @@ func (s *Shield) hook(p *pins, device *net.Interface, mode Mode) error {
 	return nil
 }
 
+// hold keeps a link open in the place of the one before.
+func (s *Shield) hold(l link.Link) {
+	if s.link != nil {
+		s.link.Close()
+	}
+	s.link = l
+}
+
+// inForce tells which program a link has on a device, and whether there is one.
+func inForce(l link.Link) (program uint32, alive bool, err error) {
+	info, err := l.Info()
+	if err != nil {
+		return 0, false, err
+	}
+	x := info.XDP()
+	return uint32(info.Program), x != nil && x.Ifindex != 0, nil
+}
+
 // fresh attaches to a device that has no filter of ours.
-func (s *Shield) fresh(p *pins, device *net.Interface, mode Mode) error {
+func (s *Shield) fresh(p *pins, device *net.Interface) error {
+	mode := s.asked
 	now, err := onDevice(device.Index)
 	if err != nil {
 		return err
@@ -130,6 +160,7 @@ func (s *Shield) fresh(p *pins, device *net.Interface, mode Mode) error {
 		return busy(device, now)
 	}
 	var l link.Link
+	s.reason = ""
 	if mode != Generic {
 		l, err = link.AttachXDP(link.XDPOptions{Program: s.program, Interface: device.Index, Flags: link.XDPDriverMode})
 		s.mode = Native
@@ -156,10 +187,11 @@ func (s *Shield) fresh(p *pins, device *net.Interface, mode Mode) error {
 		}
 		return fmt.Errorf("bpf: attaching to %s in mode %s: %w", device.Name, m, refused(err))
 	}
-	defer l.Close()
 	if err := l.Pin(p.path(linkPin)); err != nil {
+		l.Close()
 		return fmt.Errorf("bpf: pinning the link of %s: %w", device.Name, refused(err))
 	}
+	s.hold(l)
 	return nil
 }
 

@@ -37,6 +37,7 @@ const (
 	benchVarBenchMode   = "bench_mode"
 	benchVarLayout      = "layout"
 	benchVarNamed       = "named"
+	benchVarPieces      = "pieces"
 	benchVarSeed        = "seed"
 	benchVarTestClock   = "test_clock"
 	benchVarTickMs      = "tick_ms"
@@ -118,6 +119,7 @@ type benchVariableSpecs struct {
 	BenchMode  *ebpf.VariableSpec `ebpf:"bench_mode"`
 	Layout     *ebpf.VariableSpec `ebpf:"layout"`
 	Named      *ebpf.VariableSpec `ebpf:"named"`
+	Pieces     *ebpf.VariableSpec `ebpf:"pieces"`
 	Seed       *ebpf.VariableSpec `ebpf:"seed"`
 	TestClock  *ebpf.VariableSpec `ebpf:"test_clock"`
 	TickMs     *ebpf.VariableSpec `ebpf:"tick_ms"`
@@ -186,6 +188,7 @@ type benchVariables struct {
 	BenchMode  *ebpf.Variable `ebpf:"bench_mode"`
 	Layout     *ebpf.Variable `ebpf:"layout"`
 	Named      *ebpf.Variable `ebpf:"named"`
+	Pieces     *ebpf.Variable `ebpf:"pieces"`
 	Seed       *ebpf.Variable `ebpf:"seed"`
 	TestClock  *ebpf.Variable `ebpf:"test_clock"`
 	TickMs     *ebpf.Variable `ebpf:"tick_ms"`

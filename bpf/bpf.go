@@ -1,7 +1,8 @@
 // Package bpf holds the programs that meet packets before the kernel does, and
-// their loaders: the shield (shield.bpf.c), one XDP program per device. It moves
-// tables and counters between Go and the kernel and keeps the filter in force over
-// restarts; what the tables should say is shield's to decide.
+// their loaders: the shield (shield.bpf.c), one XDP program per device, and behind it
+// the forwarder (forward.bpf.c), one for all of them. It moves tables and counters
+// between Go and the kernel and keeps both in force over restarts; what the tables
+// should say is shield's to decide, and which legs there are the relay's.
 package bpf
 
 import (
@@ -10,6 +11,7 @@ import (
 	"sync"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
 )
 
 // A Mode is how a shield is attached.
@@ -37,10 +39,9 @@ type Options struct {
 // or the death of the process changes nothing. Methods may be called from any goroutine.
 type Shield struct {
 	device  string
-	pins    *pins // nil: nothing is pinned
+	network uint64 // namespace that the device's name is of
+	asked   Mode
 	owner   uint8
-	mode    Mode
-	reason  string
 	clocked bool
 
 	maps    *shieldMaps
@@ -48,12 +49,17 @@ type Shield struct {
 	ticks   *ebpf.Program // tells the kernel's clock
 
 	// mu keeps the memory below mapped while somebody is in it; writers are
-	// SetServices and Close.
-	mu     sync.RWMutex
-	closed bool
-	memory memory
-	mine   [65536 / 64]uint64 // legs that this process set
-	read   []uint64           // by CPU: samples handed over
+	// SetServices, Tend and Close.
+	mu       sync.RWMutex
+	closed   bool
+	pins     *pins     // nil: nothing is pinned
+	link     link.Link // held, so that the filter stays when somebody removes the pins
+	mode     Mode
+	reason   string
+	memory   memory
+	mine     [65536 / 64]uint64 // legs that this process set
+	followed uint64             // pin of the legs that s.memory has after another build's filter took over
+	read     []uint64           // by CPU: samples handed over
 }
 
 // What Open and methods fail with.
@@ -67,6 +73,10 @@ var (
 	// ErrGone is returned when the filter was detached, or replaced by that of
 	// another binary with other maps, since it was opened; Open again.
 	ErrGone = errors.New("the filter was detached or replaced since it was opened")
+	// ErrReplaced is the ErrGone of a filter that another build's took the place of.
+	ErrReplaced = fmt.Errorf("%w: by that of another build, which filters now; start this process anew for it to take part", ErrGone)
+	// ErrAway is returned while the device of a filter is not there.
+	ErrAway = errors.New("the device is not there; it is filtered again when it comes back")
 	// ErrClosed is returned after Close.
 	ErrClosed = errors.New("the shield is closed")
 )
@@ -91,7 +101,7 @@ func open(o Options, load func() (*ebpf.CollectionSpec, error)) (*Shield, error)
 	if err != nil {
 		return nil, fmt.Errorf("bpf: reading the program: %w", err)
 	}
-	s := &Shield{device: o.Device, owner: owner, mode: None, clocked: o.Clock}
+	s := &Shield{device: o.Device, asked: o.Mode, owner: owner, mode: None, clocked: o.Clock}
 	if o.Pin == "" {
 		s.reason = "not attached: no place for pins was given"
 		err = s.load(spec, o)
@@ -118,6 +128,9 @@ func (s *Shield) Close() error {
 		errs = append(errs, s.maps.Close())
 	}
 	errs = append(errs, s.program.Close(), s.ticks.Close())
+	if s.link != nil {
+		errs = append(errs, s.link.Close())
+	}
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("bpf: closing the shield of %s: %w", s.device, err)
 	}
@@ -125,7 +138,11 @@ func (s *Shield) Close() error {
 }
 
 // Mode says how the filter is attached, and why not better.
-func (s *Shield) Mode() (m Mode, reason string) { return s.mode, s.reason }
+func (s *Shield) Mode() (m Mode, reason string) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.mode, s.reason
+}
 
 // use holds the maps open for a method; the caller calls done when there is no error.
 func (s *Shield) use() (done func(), err error) {

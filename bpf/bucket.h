@@ -68,20 +68,41 @@ static __always_inline enum verdict exact(struct source *s, const struct budget 
 	return VERDICT_PASSED;
 }
 
-static __always_inline struct bucket *neighbourhood(struct buckets *b, const struct packet *p)
-{
-	__u64 around = p->high & (p->family == 4 ? ~255ULL : ~0xffffULL);
+/* A neighbourhood has a bucket in each of two rows, found by different bits of its
+ * hash. What it has left is in the fuller one: others may have emptied the other, but
+ * hardly both. With 512 networks flooding, one in 128 shares a bucket with some of
+ * them, and one in 16,000 both. */
+struct around {
+	struct bucket *one, *two;
+};
 
-	return &b->around[mix64(around ^ seed ^ AROUND_SALT) & (AROUNDS - 1)];
+static __always_inline struct around neighbourhood(struct buckets *b, const struct packet *p)
+{
+	__u64 h = mix64((p->high & (p->family == 4 ? ~255ULL : ~0xffffULL)) ^ seed ^ AROUND_SALT);
+	struct around a = { &b->around[0][h & (AROUNDS - 1)], &b->around[1][h >> 32 & (AROUNDS - 1)] };
+
+	return a;
+}
+
+/* crowd is what all strangers of a service, transport and family share. */
+static __always_inline struct bucket *crowd(struct buckets *b, const struct packet *p)
+{
+	return &b->all[((p->family == 6) * 16 + p->service * 2 + p->tcp) & 31];
 }
 
 /* expect has the processor fetch what a stranger's budget is kept in, while the
  * lookups that decide whether it is one wait for memory themselves: under a flood
- * of random sources none of it is in a cache. */
-static __always_inline void expect(struct buckets *b, const struct packet *p)
+ * of random sources none of it is in a cache. Who was refused is only asked for when
+ * strangers have little left. */
+static __always_inline void expect(struct buckets *b, const struct packet *p, const struct policy *y)
 {
+	struct around a = neighbourhood(b, p);
+
 	(void)READ_ONCE(b->cells[p->hash & (CELLS - 1)]);
-	(void)READ_ONCE(neighbourhood(b, p)->stamp);
+	(void)READ_ONCE(a.one->stamp);
+	(void)READ_ONCE(a.two->stamp);
+	if (READ_ONCE(crowd(b, p)->tokens) < y->all.burst * (PACKET / 2))
+		(void)READ_ONCE(b->refused[p->hash & (REFUSED - 1)]);
 }
 
 /* A cell as it is found for a source. */
@@ -127,17 +148,53 @@ static __always_inline enum verdict listed(struct buckets *b, const struct packe
 	return VERDICT_PASSED;
 }
 
-/* stranger spends from three buckets. What a source sends is charged to it and to
- * its neighbourhood whether it passes or not, to what all share only when it does: so
- * a flood from few networks drains its own neighbourhoods, and one from random
- * addresses never comes back to a cell, which a phone that repeats its request does.
- * The last of what all share is kept for quiet neighbourhoods and sources that return. */
+/* again tells whether a source was refused lately, and notes that it is refused now.
+ * Cells are too few for that: a million forged sources a second would have each of
+ * them several times before a phone repeats its request half a second later. Here is
+ * room for 2^21 sources, looked at by nobody but who is refused. A word names the four
+ * sources of its own that were refused last, so it takes four others to forget one.
+ * There is no time in it: how long one is remembered depends on how many come.
+ * Who is new is taken for one of the four by chance once in 16,384 times, which of a
+ * million a second is 61, and 560 of so many random IPv4 addresses truly are among
+ * the last 2^21: both together are less than the 2,000 a second that strangers have,
+ * so the rest is there for phones. More room would remember more forged sources.
+ * No source is called 0, as a place that nobody used is. */
+static __always_inline bool again(struct buckets *b, const struct packet *p)
+{
+	const __u64 each = 0x0001000100010001ULL;
+	__u64 *at = &b->refused[p->hash & (REFUSED - 1)], was = READ_ONCE(*at);
+	__u64 name = p->hash >> 48 ?: 1, differ = was ^ name * each;
+	__u32 place;
+
+	if (likely(!((differ - each) & ~differ & each << 15))) { /* none of its 16 bits are 0 */
+		WRITE_ONCE(*at, was << 16 | name);
+		return false;
+	}
+#pragma unroll
+	for (place = 0; place < 48; place += 16)
+		if (!(differ >> place & 0xffff))
+			break;
+	WRITE_ONCE(*at, (was & (~0xffffULL << place)) | (was & ((1ULL << place) - 1)) << 16 | name);
+	return true;
+}
+
+/* stranger spends from three buckets. What a source sends is charged to its
+ * neighbourhood whether it passes or not, to what all share only when it does: so a
+ * flood from few networks drains its own neighbourhoods, and one from random addresses
+ * never comes back, which a phone that repeats its request does. The last of what all
+ * share is kept for quiet neighbourhoods and sources that return. One that is refused
+ * at its first packet leaves no more than its name: else a flood would take the cells
+ * of all who came in. From then on it pays from a cell, passed or not.
+ * Whoever sends all of its forged addresses twice returns, too. That is accepted: it
+ * has to do so before 2^21 others were refused, and each source and its neighbourhood
+ * are charged for it. */
 static __always_inline enum verdict stranger(struct buckets *b, const struct packet *p, const struct policy *y, __u32 now)
 {
-	struct bucket *around, *all;
-	__u32 near, crowd, floor;
+	__u32 one, two, near, left, quarter = y->all.burst * PACKET / 4, floor;
+	struct around around;
+	struct bucket *all = crowd(b, p);
 	struct cell c;
-	bool quiet;
+	bool quiet, scarce;
 
 	if (y->budgets[CLASS_UNKNOWN].rate == UNLIMITED)
 		return VERDICT_PASSED;
@@ -147,17 +204,27 @@ static __always_inline enum verdict stranger(struct buckets *b, const struct pac
 		return VERDICT_SOURCE_BUDGET;
 	}
 	around = neighbourhood(b, p);
-	near = topped(around, &y->around, now);
-	keep(&c, now, c.tokens - PACKET);
-	if (near < PACKET)
+	one = topped(around.one, &y->around, now);
+	two = topped(around.two, &y->around, now);
+	near = one > two ? one : two;
+	if (near < PACKET) {
+		keep(&c, now, c.tokens - PACKET);
 		return VERDICT_NEIGHBOURHOOD;
+	}
 	quiet = (__u64)near * 2 >= y->around.burst * PACKET;
-	all = &b->all[((p->family == 6) * 16 + p->service * 2 + p->tcp) & 31];
-	crowd = topped(all, &y->all, now);
-	floor = y->all.burst * PACKET / 4 * (3 - 2 * quiet - c.returning);
-	put(around, now, near - PACKET);
-	if (crowd < floor + PACKET)
+	near -= PACKET; /* a bucket that others emptied is not charged besides */
+	if (one > near)
+		put(around.one, now, near);
+	if (two > near)
+		put(around.two, now, near);
+	left = topped(all, &y->all, now);
+	floor = quarter * (3 - 2 * quiet - c.returning);
+	scarce = left < floor + PACKET;
+	if (scarce && !again(b, p) && !c.returning)
 		return VERDICT_STRANGERS;
-	put(all, now, crowd - PACKET);
+	keep(&c, now, c.tokens - PACKET);
+	if (scarce && (c.returning || left < floor - quarter + PACKET))
+		return VERDICT_STRANGERS;
+	put(all, now, left - PACKET);
 	return VERDICT_PASSED;
 }

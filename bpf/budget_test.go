@@ -109,6 +109,15 @@ func TestStrangers(t *testing.T) {
 	for range 3 {
 		times(t, s, 1, fresh(), shieldVerdictVERDICT_STRANGERS)
 	}
+	again := fresh()
+	key := keyOf(again.Source.String())
+	times(t, s, 1, again, shieldVerdictVERDICT_STRANGERS)
+	l, err := s.Look(key, key&^255)
+	if err != nil || l.Cell != 0 || l.Refused != mix64(key^s.Seed())>>48 {
+		t.Errorf("who was refused left %+v, %v; want its name", l, err)
+	}
+	times(t, s, 3, again, shieldVerdictVERDICT_PASSED)
+	times(t, s, 1, again, shieldVerdictVERDICT_SOURCE_BUDGET)
 	times(t, s, 2, phone, shieldVerdictVERDICT_PASSED)
 	times(t, s, 1, phone, shieldVerdictVERDICT_SOURCE_BUDGET)
 	s.SetClock(1_059_000)
@@ -207,15 +216,15 @@ func TestUnlimited(t *testing.T) {
 
 func TestTooLarge(t *testing.T) {
 	s := trial(t)
-	err := s.SetCountries(nil, nil, make([][16]uint32, 1<<18+7))
+	err := s.SetCountries(Trie{Words: make([]uint64, 1<<20+7)})
 	if !errors.Is(err, ErrFull) || !strings.Contains(err.Error(), "7 more than") {
 		t.Errorf("a table too large by 7: %v", err)
 	}
-	err = s.SetPolicy(Policy{Nodes: make([][16]uint32, 1<<16+9)})
+	err = s.SetPolicy(Policy{Lists: Trie{Words: make([]uint64, 1<<18+9)}})
 	if !errors.Is(err, ErrFull) || !strings.Contains(err.Error(), "9 more than") {
 		t.Errorf("a list too large by 9: %v", err)
 	}
-	if err := s.SetPolicy(Policy{Root4: make([]uint32, 7)}); err == nil {
+	if err := s.SetPolicy(Policy{Lists: Trie{Root4: make([]uint32, 7)}}); err == nil {
 		t.Error("a root of 7 entries is taken")
 	}
 	if err := s.SetPolicy(Policy{All: Budget{Rate: 1, Burst: maxBurst + 1}}); err == nil {
@@ -276,7 +285,7 @@ func TestLook(t *testing.T) {
 	want := Surroundings{
 		Now:      1_000_000,
 		Cell:     1_000_000 | mix64(key^s.Seed())>>52<<32,
-		Around:   [2]uint32{1_000_000, 197_000},
+		Around:   [2][2]uint32{{1_000_000, 197_000}, {1_000_000, 197_000}},
 		HalfOpen: [2]uint32{1_000_000, 1},
 	}
 	want.All[2], want.All[3] = [2]uint32{1_000_000, 3_998_000}, [2]uint32{1_000_000, 3_999_000}

@@ -3,7 +3,6 @@ package bpf
 import (
 	"fmt"
 	"net"
-	"syscall"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
@@ -15,42 +14,42 @@ type attachment struct {
 	program uint32 // 0: none
 }
 
+// name is the program's, "" when the kernel does not tell.
+func (a attachment) name() string {
+	p, err := ebpf.NewProgramFromID(ebpf.ProgramID(a.program))
+	if err != nil {
+		return ""
+	}
+	defer p.Close()
+	i, err := p.Info()
+	if err != nil {
+		return ""
+	}
+	return i.Name
+}
+
 // describe names it for a person.
 func (a attachment) describe() string {
-	name := "a program"
-	if p, err := ebpf.NewProgramFromID(ebpf.ProgramID(a.program)); err == nil {
-		defer p.Close()
-		if i, err := p.Info(); err == nil && i.Name != "" {
-			name = "the program " + i.Name
-		}
+	what := "a program"
+	if name := a.name(); name != "" {
+		what = "the program " + name
 	}
-	return fmt.Sprintf("%s (id %d), attached as %s", name, a.program, a.mode)
+	return fmt.Sprintf("%s (id %d), attached as %s", what, a.program, a.mode)
 }
 
 // onDevice asks the kernel (rtnetlink) what is on a device, in the network
 // namespace of the calling thread.
-func onDevice(index int) (attachment, error) {
-	answer, err := syscall.NetlinkRIB(unix.RTM_GETLINK, unix.AF_UNSPEC)
-	if err != nil {
-		return attachment{}, fmt.Errorf("bpf: asking for devices: %w", err)
-	}
-	messages, err := syscall.ParseNetlinkMessage(answer)
-	if err != nil {
-		return attachment{}, fmt.Errorf("bpf: reading devices: %w", err)
-	}
-	for i := range messages {
-		m := &messages[i]
-		if m.Header.Type != unix.RTM_NEWLINK || len(m.Data) < unix.SizeofIfInfomsg || number(m.Data[4:8]) != uint32(index) {
-			continue
+func onDevice(index int) (a attachment, err error) {
+	found := false
+	err = eachDevice(func(n uint32, _ string, on attachment) {
+		if n == uint32(index) {
+			a, found = on, true
 		}
-		for kind, value := range attributes(m.Data[unix.SizeofIfInfomsg:]) {
-			if kind == unix.IFLA_XDP {
-				return attached(value), nil
-			}
-		}
-		return attachment{}, nil
+	})
+	if err == nil && !found {
+		err = fmt.Errorf("bpf: device %d is no more", index)
 	}
-	return attachment{}, fmt.Errorf("bpf: device %d is no more", index)
+	return a, err
 }
 
 // attached reads IFLA_XDP.

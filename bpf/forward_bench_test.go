@@ -34,6 +34,9 @@ func BenchmarkForward(b *testing.B) {
 	if err := spec.Variables[forwardBenchVarStreams].Set(uint32(streams - 1)); err != nil {
 		b.Fatal(err)
 	}
+	for _, p := range spec.Programs {
+		inPieces(p)
+	}
 	var o forwardBenchObjects
 	if err := spec.LoadAndAssign(&o, nil); err != nil {
 		b.Fatal(err)

@@ -65,6 +65,8 @@ func oddities() map[string]repeat {
 			edit: func(in, out []byte) { in[40], in[41], out[40], out[41] = 0, 0, 0, 0 }},
 		"with a wrong one": {way: Way{Local: four, From: phone4, Via: at(ours4, 30002), To: far4},
 			edit: func(in, out []byte) { in[100] ^= 1; out[100] ^= 1 }},
+		"a sum that comes to none": {way: Way{Local: four, From: phone4, Via: at(ours4, 30002), To: far4},
+			change: func(in, out *frame.Frame) { in.Payload = toNone(); out.Payload = in.Payload }},
 		"padded": {way: Way{Local: four, From: phone4, Via: at(ours4, 30002), To: far4},
 			change: func(in, out *frame.Frame) { in.Trailer, out.Trailer = make([]byte, 9), make([]byte, 9) }},
 		"of a class": {way: Way{Local: four, From: phone4, Via: at(ours4, 30002), To: far4},
@@ -284,6 +286,19 @@ func likeHalf() []byte {
 	for i := range 1 << 16 {
 		binary.BigEndian.PutUint16(b[20:], uint16(i))
 		if f := between(phone4, at(ours4, 30000), b).Bytes(); f[40] == half[40] && f[41] == half[41] {
+			break
+		}
+	}
+	return b
+}
+
+// toNone is RTP whose checksum, from our second port to the far side, comes to 0, which
+// is written as 0xffff.
+func toNone() []byte {
+	b := rtp(1)
+	for i := range 1 << 16 {
+		binary.BigEndian.PutUint16(b[20:], uint16(i))
+		if f := between(at(ours4, 30002), far4, b).Bytes(); f[40] == 0xff && f[41] == 0xff {
 			break
 		}
 	}

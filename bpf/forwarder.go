@@ -67,8 +67,8 @@ func (o *ForwarderOptions) check() error {
 	}
 	seen := map[netip.Addr]bool{}
 	for _, a := range o.Faces {
-		if !a.IsValid() || a.Is4In6() || a.Zone() != "" || seen[a] {
-			errs = append(errs, fmt.Errorf("the local address %v is none, or there twice", a))
+		if !a.IsValid() || a.Is4In6() || a.Zone() != "" || a.IsUnspecified() || seen[a] {
+			errs = append(errs, fmt.Errorf("the local address %v is none of one host, or there twice", a))
 		}
 		seen[a] = true
 	}

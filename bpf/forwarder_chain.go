@@ -18,6 +18,9 @@ func (s *Shield) Chain(f *Forwarder) error {
 	if err := s.maps.Next.Put(uint32(0), f.program); err != nil {
 		return fmt.Errorf("bpf: chaining the forwarder behind the shield of %s: %w", s.device, refused(err))
 	}
+	if err := f.unhook(s.device); err != nil {
+		return fmt.Errorf("bpf: taking the forwarder from the TCX hook of %s: %w", s.device, refused(err))
+	}
 	f.exits[s.device] = Exit{Device: s.device, Mode: s.mode, Reason: s.reason}
 	return nil
 }

@@ -72,6 +72,7 @@ func (f *Forwarder) assemble(spec *ebpf.CollectionSpec, t tables) error {
 	if err := f.constants(spec); err != nil {
 		return err
 	}
+	inPieces(spec.Programs["forward"]) // as the shield, which calls it; media in several pieces it leaves to user space
 	var objects struct {
 		Forward *ebpf.Program `ebpf:"forward"`
 		forwardMaps

@@ -11,14 +11,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Forwarding says how each device that was chained or attached takes part, by name.
+// Forwarding says how each device that was chained or attached takes part, by name,
+// and what is set in the way of that.
 func (f *Forwarder) Forwarding() []Exit {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	var all []Exit
 	for _, e := range f.exits {
+		if e.Mode != None {
+			e.Reason = join(e.Reason, forwardingOff(e.Device))
+		}
 		if f.trouble != nil {
-			e.Reason = strings.TrimPrefix(fmt.Sprintf("%s; what is known of devices is old: %v", e.Reason, f.trouble), "; ")
+			e.Reason = join(e.Reason, "what is known of devices is old: "+f.trouble.Error())
 		}
 		all = append(all, e)
 	}

@@ -43,23 +43,35 @@ func (f *Forwarder) Run(ctx context.Context) error {
 	}
 }
 
+// atOnce is how many legs are looked at before others may write ways again.
+const atOnce = 4096
+
 // neighbours are the link-layer addresses that kernel legs have sent to lately.
 func (f *Forwarder) neighbours() (map[[6]byte]bool, error) {
+	used := map[[6]byte]bool{}
+	for from := 0; from < len(f.faces)*f.span(); from += atOnce {
+		if err := f.neighboursFrom(from, used); err != nil {
+			return nil, err
+		}
+	}
+	return used, nil
+}
+
+func (f *Forwarder) neighboursFrom(from int, used map[[6]byte]bool) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.closed {
-		return nil, ErrClosed
+		return ErrClosed
 	}
 	now := uint32(f.now() >> exitShift)
-	used := map[[6]byte]bool{}
-	for i := range f.legs {
+	for i := from; i < min(from+atOnce, len(f.legs)); i++ {
 		x := &f.legs[i].Exit
 		if version := atomic.LoadUint32(&x.Version); version == 0 || now-atomic.LoadUint32(&x.Stamp) > idle {
 			continue
 		}
 		used[x.To] = true // one that is being written is half another's, or nobody's
 	}
-	return used, nil
+	return nil
 }
 
 // KeepNeighbours has the kernel ask again, in the network namespace of the calling

@@ -29,7 +29,7 @@ func (f *Forwarder) Attach(device string, why error) error {
 	}
 	err := f.attach(device)
 	if err != nil {
-		e.Mode, e.Reason = None, strings.TrimPrefix(e.Reason+"; "+err.Error(), "; ")
+		e.Mode, e.Reason = None, join(e.Reason, err.Error())
 	}
 	f.exits[device] = e
 	return err
@@ -64,6 +64,19 @@ func (f *Forwarder) attach(device string) error {
 		return fmt.Errorf("bpf: pinning the link of %s: %w", device, refused(err))
 	}
 	return nil
+}
+
+// unhook ends what Attach pinned at a device: a shield takes its place.
+func (f *Forwarder) unhook(device string) error {
+	if f.pins == nil {
+		return nil
+	}
+	path := f.pins.path(tcxPinOf(device))
+	err := detach(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return errors.Join(err, os.Remove(path))
 }
 
 // tcxPinOf is what a device's link is pinned as.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -110,6 +111,58 @@ func (c *crossing) sockets(t *testing.T) (phone, far *namespace, o ForwarderOpti
 		o.Faces = append(o.Faces, netip.MustParseAddr(a))
 	}
 	return phone, far, o
+}
+
+// A shield that comes to a device takes the place of what was at its TCX hook.
+func TestShieldTakesTCXsPlace(t *testing.T) {
+	c := newCrossing(t)
+	o := c.options()
+	o.Pin = c.pin
+	c.ip(t, "link", "add", "p0", "type", "veth", "peer", "name", "p1")
+	c.ip(t, "link", "set", "p0", "up")
+	f := c.forwarder(t, o)
+	c.in(func() {
+		if err := f.Attach("p0", errors.New("for a try")); err != nil {
+			t.Error(err)
+		}
+	})
+	pinned := func() bool {
+		_, err := os.Stat(f.pins.path(tcxPinOf("p0")))
+		return err == nil
+	}
+	if !pinned() {
+		t.Error("the hook has no pin")
+	}
+	s := c.must(t, Options{Device: "p0", Owner: "relay"})
+	if err := s.Chain(f); err != nil {
+		t.Fatal(err)
+	}
+	if e := f.Forwarding(); pinned() || len(e) != 1 || e[0] != (Exit{"p0", Native, ""}) {
+		t.Errorf("forwarding %+v, pinned %v", e, pinned())
+	}
+}
+
+// What would be, and why not better, is said before anything is attached.
+func TestProbeForward(t *testing.T) {
+	c := newCrossing(t) // whose v0 has another program
+	c.ip(t, "link", "add", "p0", "type", "veth", "peer", "name", "p1")
+	for _, x := range []struct {
+		device string
+		mode   Mode
+		why    string
+	}{{"v0", TCX, "a program"}, {"p0", Native, ""}, {"lo", Generic, "the driver of lo has no XDP"}, {"nothing", None, "nothing"}} {
+		c.in(func() {
+			if m, why := ProbeForward(x.device); m != x.mode || !strings.Contains(why, x.why) || (x.why == "") != (why == "") {
+				t.Errorf("%s: %s, %q", x.device, m, why)
+			}
+		})
+	}
+	c.in(func() {
+		c.sysctl(t, "ipv4/conf/p0/forwarding", "0")
+		if m, why := ProbeForward("p0"); m != Native || why != "user space sends, as sysctl net/ipv4/conf/p0/forwarding is 0" {
+			t.Errorf("with forwarding off: %s, %q", m, why)
+		}
+	})
 }
 
 // Real sockets, whose checksums nobody finished: what passes the TCX hook arrives at a

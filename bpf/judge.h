@@ -29,7 +29,7 @@ static __always_inline bool country(struct packet *p)
 	t = first(inner);
 	if (!t)
 		return false;
-	p->country = find(t->root4, t->root6, t->nodes, COUNTRY_NODES - 1, 16, p);
+	p->country = find(t->root4, COUNTRY_ROOT4, t->root6, COUNTRY_ROOT6, t->words, COUNTRY_WORDS - 1, p);
 	return true;
 }
 
@@ -146,13 +146,13 @@ static __always_inline enum verdict judge(struct packet *p)
 		return VERDICT_NO_LEG;
 	p->hash = mix64(p->high ^ seed);
 	s = exactly(p);
-	if (!s && p->service != SERVICE_RTP)
-		expect(b, p);
-	placed = country(p);
 	y = in_force();
+	if (y && !s && p->service != SERVICE_RTP)
+		expect(b, p, y);
+	placed = country(p);
 	if (!y)
 		return VERDICT_UNCLASSIFIED;
-	switch (find(y->root4, y->root6, y->nodes, LIST_NODES - 1, 8, p) >> LIST_SHIFT) {
+	switch (find(y->root4, LIST_ROOT, y->root6, LIST_ROOT, y->words, LIST_WORDS - 1, p)) {
 	case LIST_ALLOW:
 		return VERDICT_ALLOWED;
 	case LIST_DENY:

@@ -60,6 +60,7 @@ static void *(*const bpf_map_lookup_elem)(void *map, const void *key) = (void *)
 static __u32 (*const bpf_get_smp_processor_id)(void) = (void *)8;
 static long (*const bpf_tail_call)(void *ctx, void *map, __u32 index) = (void *)12;
 static __u64 (*const bpf_jiffies64)(void) = (void *)118;
+static __u64 (*const bpf_xdp_get_buff_len)(struct xdp_md *ctx) = (void *)188; /* since 5.18 */
 
 /* Map declarations: a struct whose members' types say what the map is. */
 #define MAP_INT(name, value) int(*name)[value]

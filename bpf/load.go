@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/features"
 	"github.com/cilium/ebpf/rlimit"
 	"golang.org/x/sys/unix"
 )
@@ -68,7 +70,24 @@ func layout(spec *ebpf.CollectionSpec) (uint32, error) {
 			fmt.Fprint(h, name, inner.ValueSize)
 		}
 	}
+	if piecesHere() {
+		fmt.Fprint(h, "pieces") // the map next is only for programs that agree on them
+	}
 	return h.Sum32(), nil
+}
+
+// piecesHere tells whether this kernel has frames in pieces: a helper is asked for that
+// is of the same release (5.18).
+func piecesHere() bool { return features.HaveProgramHelper(ebpf.XDP, asm.FnXdpGetBuffLen) == nil }
+
+// inPieces has an XDP program take frames in pieces where the kernel can. Programs
+// that call each other have to agree on it.
+func inPieces(p *ebpf.ProgramSpec) bool {
+	if p.Type != ebpf.XDP || !piecesHere() {
+		return false
+	}
+	p.Flags |= unix.BPF_F_XDP_HAS_FRAGS
+	return true
 }
 
 // create makes the maps that are not in kept, and returns all; the caller closes
@@ -123,8 +142,12 @@ func (s *Shield) assemble(spec *ebpf.CollectionSpec, t tables, o Options) error 
 	if tick%1000 == 0 {
 		whole = tick / 1000
 	}
+	pieces := uint32(0)
+	if inPieces(spec.Programs[shieldProgShield]) {
+		pieces = 1
+	}
 	v := spec.Variables
-	err = errors.Join(v[shieldVarSeed].Set(state.Seed), v[shieldVarTickUs].Set(tick), v[shieldVarTickMs].Set(whole),
+	err = errors.Join(v[shieldVarPieces].Set(pieces), v[shieldVarSeed].Set(state.Seed), v[shieldVarTickUs].Set(tick), v[shieldVarTickMs].Set(whole),
 		v[shieldVarTestClock].Set(clocked))
 	if err != nil {
 		return fmt.Errorf("bpf: setting the program's constants: %w", err)

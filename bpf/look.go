@@ -9,8 +9,9 @@ import (
 type Surroundings struct {
 	Now      uint64 // ms of the kernel's clock
 	Source   *Source
-	Cell     uint64 // raw, see shield/judge.Cell
-	Around   [2]uint32
+	Cell     uint64        // raw, see shield/judge.Cell
+	Around   [2][2]uint32  // in either row
+	Refused  uint64        // raw, see shield/judge.Refused
 	All      [32][2]uint32 // by service*2, +1 for TCP, +16 for IPv6
 	HalfOpen [2]uint32
 }
@@ -40,13 +41,17 @@ func (s *Shield) Look(key, around uint64) (Surroundings, error) {
 	}
 	defer done()
 	b, seed := s.memory.buckets, s.memory.seed
-	near := &b.Around[mix64(around^seed^aroundSalt)%uint64(len(b.Around))]
+	own, near := mix64(key^seed), mix64(around^seed^aroundSalt)
 	half := &b.HalfOpen[mix64(key^seed^halfOpenSalt)%uint64(len(b.HalfOpen))]
 	l := Surroundings{
 		Now:      s.now(),
-		Cell:     atomic.LoadUint64(&b.Cells[mix64(key^seed)%uint64(len(b.Cells))]),
-		Around:   [2]uint32{atomic.LoadUint32(&near.Stamp), atomic.LoadUint32(&near.Tokens)},
+		Cell:     atomic.LoadUint64(&b.Cells[own%uint64(len(b.Cells))]),
+		Refused:  atomic.LoadUint64(&b.Refused[own%uint64(len(b.Refused))]),
 		HalfOpen: [2]uint32{atomic.LoadUint32(&half.Stamp), atomic.LoadUint32(&half.Count)},
+	}
+	for i := range l.Around {
+		at := &b.Around[i][near>>(32*i)%uint64(len(b.Around[i]))]
+		l.Around[i] = [2]uint32{atomic.LoadUint32(&at.Stamp), atomic.LoadUint32(&at.Tokens)}
 	}
 	for i := range l.All {
 		l.All[i] = [2]uint32{atomic.LoadUint32(&b.All[i].Stamp), atomic.LoadUint32(&b.All[i].Tokens)}

@@ -10,6 +10,11 @@
 
 #define UNDECIDED VERDICTS /* the packet is to be judged further */
 
+/* Whether frames may come in pieces, as those of jumbo size do. Headers are read from
+ * the first alone, where drivers put them; a length may point into the others. The
+ * loader sets it where the kernel can, and elsewhere the verifier never sees the helper. */
+const volatile __u32 pieces;
+
 struct packet {
 	__u64 high; /* the source: an IPv4 address as a number, or the upper half of an IPv6 address */
 	__u64 low;  /* the lower half of an IPv6 address */
@@ -44,7 +49,25 @@ static __always_inline void *pull(struct cursor *c, __u32 size)
 	return p;
 }
 
-static __always_inline enum verdict ipv4(struct cursor *c, struct packet *p, __u8 *protocol)
+/* further is how many bytes of the frame are in other pieces than the first. It is a
+ * function of its own so that it costs frames in one piece nothing. */
+static __attribute__((noinline)) __u32 further(struct xdp_md *ctx)
+{
+	__u64 first = (void *)(long)ctx->data_end - (void *)(long)ctx->data;
+
+	asm volatile("" : "+r"(first)); /* else the compiler adds pointers to numbers, which the verifier refuses */
+	return bpf_xdp_get_buff_len(ctx) - first;
+}
+
+/* present tells whether so many bytes follow, in this piece of the frame or in others. */
+static __always_inline bool present(struct xdp_md *ctx, const struct cursor *c, __u32 bytes)
+{
+	if (likely(bytes <= c->left))
+		return true;
+	return pieces && bytes - c->left <= further(ctx);
+}
+
+static __always_inline enum verdict ipv4(struct xdp_md *ctx, struct cursor *c, struct packet *p, __u8 *protocol)
 {
 	struct ipv4 *ip = pull(c, sizeof(*ip));
 	__u32 length, total, fragment;
@@ -55,11 +78,13 @@ static __always_inline enum verdict ipv4(struct cursor *c, struct packet *p, __u
 	p->high = from_be32(ip->source_be);
 	length = (ip->version_length & 15) * 4;
 	total = from_be16(ip->total_be);
-	if (length < sizeof(*ip) || total < length || total - sizeof(*ip) > c->left)
+	if (length < sizeof(*ip) || total < length)
 		return VERDICT_MALFORMED;
-	c->left = total - sizeof(*ip);
 	if (length > sizeof(*ip) && !pull(c, length - sizeof(*ip)))
 		return VERDICT_MALFORMED;
+	if (!present(ctx, c, total - length))
+		return VERDICT_MALFORMED;
+	c->left = total - length;
 	fragment = from_be16(ip->fragment_be);
 	p->later = fragment & FRAGMENT_OFFSET;
 	p->begun = fragment & MORE_FRAGMENTS;
@@ -131,7 +156,7 @@ static __always_inline enum verdict ipv6(struct xdp_md *ctx, struct cursor *c, s
 	p->high = (__u64)from_be32(ip->source_be[0]) << 32 | from_be32(ip->source_be[1]);
 	p->low = (__u64)from_be32(ip->source_be[2]) << 32 | from_be32(ip->source_be[3]);
 	payload = from_be16(ip->payload_be);
-	if (payload > c->left)
+	if (!present(ctx, c, payload))
 		return VERDICT_MALFORMED;
 	c->left = payload;
 	*protocol = ip->next;
@@ -239,7 +264,7 @@ static __always_inline enum verdict dissect(struct xdp_md *ctx, struct packet *p
 		type = tag->type_be;
 	}
 	if (type == to_be16(TYPE_IPV4))
-		v = ipv4(&c, p, &protocol);
+		v = ipv4(ctx, &c, p, &protocol);
 	else if (type == to_be16(TYPE_IPV6))
 		v = ipv6(ctx, &c, p, &protocol);
 	else

@@ -14,8 +14,9 @@ import (
 // pins are where a filter's maps and link outlive their process: files in a
 // directory of a BPF file system, named like the maps, and "link".
 type pins struct {
-	dir   string
-	inode uint64 // of the pin of the map state; another one means other maps
+	root, dir string
+	inode     uint64 // of the pin of the map state; another one means other maps
+	hook      uint64 // of the link's
 }
 
 const linkPin = "link"
@@ -26,15 +27,31 @@ const fresh = "new_"
 
 // pinsOf names the directory of a device's pins. A device's name may hold dots, but no colon.
 func pinsOf(pin, device string) *pins {
-	return &pins{dir: filepath.Join(pin, strings.ReplaceAll(device, ".", ":"))}
+	return &pins{root: pin, dir: filepath.Join(pin, strings.ReplaceAll(device, ".", ":"))}
 }
 
 func (p *pins) path(name string) string { return filepath.Join(p.dir, name) }
 
-// settle remembers which maps are pinned.
+// settle remembers what is pinned.
 func (p *pins) settle() (err error) {
-	p.inode, err = inode(p.path(shieldMapState))
-	return err
+	if p.inode, err = inode(p.path(shieldMapState)); err == nil {
+		p.hook, err = inode(p.path(linkPin))
+	}
+	if err != nil {
+		return fmt.Errorf("bpf: looking at the pins: %w", err)
+	}
+	return nil
+}
+
+// whole tells whether n pins are there, and those of the state and the link are
+// what settle saw.
+func (p *pins) whole(n int) bool {
+	files, err := os.ReadDir(p.dir)
+	if err != nil || len(files) < n || !p.current() {
+		return false
+	}
+	i, err := inode(p.path(linkPin))
+	return err == nil && i == p.hook
 }
 
 // current tells whether the maps are still those that settle saw.
@@ -56,7 +73,7 @@ func inode(path string) (uint64, error) {
 func lock(pin string) (unlock func(), err error) {
 	d, err := os.Open(pin)
 	if err != nil {
-		return nil, fmt.Errorf("bpf: %w", err)
+		return nil, fmt.Errorf("bpf: %w: %w", ErrNotHere, err)
 	}
 	for {
 		if err = unix.Flock(int(d.Fd()), unix.LOCK_EX); !errors.Is(err, unix.EINTR) {
@@ -110,6 +127,6 @@ func mounted(path string) (bool, error) {
 			path = up
 			continue
 		}
-		return false, fmt.Errorf("bpf: looking at %s: %w", path, err)
+		return false, fmt.Errorf("bpf: %w: looking at %s: %w", ErrNotHere, path, err)
 	}
 }

@@ -16,9 +16,13 @@ type Policy struct {
 	Around   Budget
 	All      Budget
 	HalfOpen uint32
-	Root4    []uint32 // list trie, 256 entries; none: the list says nothing
-	Root6    []uint32
-	Nodes    [][16]uint32
+	Lists    Trie // roots of 12 bits; values: 1 allow, 2 carrier, 3 deny
+}
+
+// A Trie is what geo/trie makes. The zero Trie says nothing of any address.
+type Trie struct {
+	Root4, Root6 []uint32
+	Words        []uint64
 }
 
 // A Budget is a token bucket: packets a second and packets.
@@ -45,7 +49,7 @@ func (s *Shield) SetPolicy(p Policy) error {
 
 func (s *Shield) setPolicy(p Policy) error {
 	var room *shieldPolicy
-	if err := check("policy list", p.Root4, p.Root6, p.Nodes, len(room.Root4), len(room.Nodes)); err != nil {
+	if err := p.Lists.check("policy list", len(room.Root4), len(room.Root6), len(room.Words)); err != nil {
 		return err
 	}
 	for _, b := range append([]Budget{p.Around, p.All}, p.Budgets[:]...) {
@@ -59,9 +63,7 @@ func (s *Shield) setPolicy(p Policy) error {
 		for i, b := range p.Budgets {
 			k.Budgets[i] = budget(b)
 		}
-		fill(k.Root4[:], p.Root4)
-		fill(k.Root6[:], p.Root6)
-		copy(unsafe.Slice((*[16]uint32)(unsafe.Pointer(&k.Nodes)), len(k.Nodes)), p.Nodes)
+		p.Lists.copy(k.Root4[:], k.Root6[:], k.Words[:])
 	})
 }
 
@@ -76,24 +78,20 @@ func shared(b Budget) shieldBudget {
 	return budget(b)
 }
 
-// SetCountries puts a country table into force whole; root4 and root6 have 65536
-// entries. Without any, every country is 0 and no country is denied. It fails when
-// the table is too large, saying by how much.
-func (s *Shield) SetCountries(root4, root6 []uint32, nodes [][16]uint32) error {
+// SetCountries puts a country table into force whole; its roots are of 18 bits for
+// IPv4 and 14 for IPv6. Without any, every country is 0 and no country is denied. It
+// fails when the table is too large, saying by how much.
+func (s *Shield) SetCountries(t Trie) error {
 	done, err := s.use()
 	if err != nil {
 		return err
 	}
 	defer done()
 	var room *shieldTable
-	if err := check("country table", root4, root6, nodes, len(room.Root4), len(room.Nodes)); err != nil {
+	if err := t.check("country table", len(room.Root4), len(room.Root6), len(room.Words)); err != nil {
 		return err
 	}
-	return replace(s.maps.Tables, "table", func(k *shieldTable) {
-		fill(k.Root4[:], root4)
-		fill(k.Root6[:], root6)
-		copy(unsafe.Slice((*[16]uint32)(unsafe.Pointer(&k.Nodes)), len(k.Nodes)), nodes)
-	})
+	return replace(s.maps.Tables, "table", func(k *shieldTable) { t.copy(k.Root4[:], k.Root6[:], k.Words[:]) })
 }
 
 // ClearCountries takes the country table away: countries are off.
@@ -109,15 +107,20 @@ func (s *Shield) ClearCountries() error {
 	return nil
 }
 
-func check(what string, root4, root6 []uint32, nodes [][16]uint32, root, room int) error {
-	if len(root4) != root && len(root4) != 0 || len(root6) != root && len(root6) != 0 {
-		return fmt.Errorf("bpf: the %s's roots have %d and %d entries, not %d", what, len(root4), len(root6), root)
+func (t Trie) check(what string, root4, root6, words int) error {
+	if len(t.Root4) != root4 && len(t.Root4) != 0 || len(t.Root6) != root6 && len(t.Root6) != 0 {
+		return fmt.Errorf("bpf: the %s's roots have %d and %d entries, not %d and %d", what, len(t.Root4), len(t.Root6), root4, root6)
 	}
-	if len(nodes) > room {
-		return fmt.Errorf("bpf: %w: the %s has %d nodes, %d more than the kernel's %d",
-			ErrFull, what, len(nodes), len(nodes)-room, room)
+	if n := len(t.Words); n > words {
+		return fmt.Errorf("bpf: %w: the %s has %d words, %d more than the kernel's %d", ErrFull, what, n, n-words, words)
 	}
 	return nil
+}
+
+func (t Trie) copy(root4, root6 []uint32, words []uint64) {
+	fill(root4, t.Root4)
+	fill(root6, t.Root6)
+	copy(words, t.Words)
 }
 
 // fill copies a root table; none says nothing of any address.

@@ -3,6 +3,7 @@ package bpf
 import (
 	"errors"
 	"io"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -27,6 +28,14 @@ func TestOpenAsNobody(t *testing.T) {
 		t.Fatalf("not here: %v, %v", errors.Is(err, ErrNotHere), err)
 	}
 	defer s.Close()
+	f, err := OpenForwarder(ForwarderOptions{Pin: pin, Faces: []netip.Addr{ours4}, First: 30000, Last: 30009})
+	if err == nil {
+		err = errors.Join(s.Chain(f), f.Put(Way{Local: at(ours4, 30000), From: phone4, Via: at(ours4, 30002), To: far4}), f.KeepNeighbours())
+	}
+	if err != nil {
+		t.Fatalf("the forwarder: %v", err)
+	}
+	defer f.Close()
 	m, why := s.Mode()
 	t.Logf("opened: %s %s", m, why)
 	if m, why := Probe("v0"); pin == "" && m == None {

@@ -37,6 +37,9 @@ func Probe(device string) (Mode, string) {
 	if err != nil {
 		return None, err.Error()
 	}
+	if name := now.name(); now.program != 0 && name != "" && name != shieldProgShield {
+		return None, fmt.Sprintf("%s has %s", device, now.describe())
+	}
 	if now.program != 0 {
 		return now.mode, fmt.Sprintf("%s has %s", device, now.describe())
 	}

@@ -21,10 +21,11 @@ type shieldBucket struct {
 
 type shieldBuckets struct {
 	_        structs.HostLayout
-	Cells    [262144]uint64
-	Around   [65536]shieldBucket
+	Cells    [131072]uint64
+	Around   [2][65536]shieldBucket
 	HalfOpen [16384]shieldHalfOpen
 	All      [32]shieldBucket
+	Refused  [524288]uint64
 }
 
 type shieldBudget struct {
@@ -65,11 +66,6 @@ type shieldMarks struct {
 	Count [131072]uint8
 }
 
-type shieldNode struct {
-	_     structs.HostLayout
-	Child [16]uint32
-}
-
 type shieldPolicy struct {
 	_        structs.HostLayout
 	Version  uint64
@@ -79,9 +75,9 @@ type shieldPolicy struct {
 	All      shieldBudget
 	HalfOpen uint32
 	Pad      uint32
-	Root4    [256]uint32
-	Root6    [256]uint32
-	Nodes    [65536]shieldNode
+	Root4    [4096]uint32
+	Root6    [4096]uint32
+	Words    [262144]uint64
 }
 
 type shieldPorts struct {
@@ -139,9 +135,9 @@ type shieldState struct {
 
 type shieldTable struct {
 	_     structs.HostLayout
-	Root4 [65536]uint32
-	Root6 [65536]uint32
-	Nodes [262144]shieldNode
+	Root4 [262144]uint32
+	Root6 [16384]uint32
+	Words [1048576]uint64
 }
 
 type shieldVerdict uint32
@@ -185,6 +181,7 @@ const (
 	shieldProgShield   = "shield"
 	shieldVarLayout    = "layout"
 	shieldVarNamed     = "named"
+	shieldVarPieces    = "pieces"
 	shieldVarSeed      = "seed"
 	shieldVarTestClock = "test_clock"
 	shieldVarTickMs    = "tick_ms"
@@ -260,6 +257,7 @@ type shieldMapSpecs struct {
 type shieldVariableSpecs struct {
 	Layout    *ebpf.VariableSpec `ebpf:"layout"`
 	Named     *ebpf.VariableSpec `ebpf:"named"`
+	Pieces    *ebpf.VariableSpec `ebpf:"pieces"`
 	Seed      *ebpf.VariableSpec `ebpf:"seed"`
 	TestClock *ebpf.VariableSpec `ebpf:"test_clock"`
 	TickMs    *ebpf.VariableSpec `ebpf:"tick_ms"`
@@ -323,6 +321,7 @@ func (m *shieldMaps) Close() error {
 type shieldVariables struct {
 	Layout    *ebpf.Variable `ebpf:"layout"`
 	Named     *ebpf.Variable `ebpf:"named"`
+	Pieces    *ebpf.Variable `ebpf:"pieces"`
 	Seed      *ebpf.Variable `ebpf:"seed"`
 	TestClock *ebpf.Variable `ebpf:"test_clock"`
 	TickMs    *ebpf.Variable `ebpf:"tick_ms"`

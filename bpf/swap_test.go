@@ -19,8 +19,8 @@ import (
 // as types.h has them.
 const (
 	leaf          = 1 << 31
-	listAllow     = 1 << 24
-	listDeny      = 3 << 24
+	listAllow     = 1
+	listDeny      = 3
 	denied        = 8
 	countryDenied = 10
 )
@@ -94,7 +94,7 @@ func nobody(version uint64, byList bool) bpf.Policy {
 		p.Budgets[i] = bpf.Budget{Rate: bpf.Unlimited}
 	}
 	if byList {
-		p.Root4, p.Root6 = slices.Repeat([]uint32{leaf | listDeny}, 256), slices.Repeat([]uint32{leaf | listDeny}, 256)
+		p.Lists.Root4, p.Lists.Root6 = slices.Repeat([]uint32{leaf | listDeny}, 1<<12), slices.Repeat([]uint32{leaf | listDeny}, 1<<12)
 		return p
 	}
 	for service := range p.Deny {
@@ -106,8 +106,8 @@ func nobody(version uint64, byList bool) bpf.Policy {
 }
 
 // everywhere is a table in which the whole world is one country.
-func everywhere(country uint32) (root4, root6 []uint32, nodes [][16]uint32) {
-	return slices.Repeat([]uint32{leaf | country}, 1<<16), slices.Repeat([]uint32{leaf | country}, 1<<16), nil
+func everywhere(country uint32) bpf.Trie {
+	return bpf.Trie{Root4: slices.Repeat([]uint32{leaf | country}, 1<<18), Root6: slices.Repeat([]uint32{leaf | country}, 1<<14)}
 }
 
 // Everything that changes while packets come in changes without a gap: every

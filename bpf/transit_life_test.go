@@ -191,7 +191,7 @@ func TestForwardingFollowsTheShield(t *testing.T) {
 	ok(t, s.Chain(f))
 	want("chained", 500)
 	everybody := nobody(1, true)
-	everybody.Root4 = slices.Repeat([]uint32{leaf | listAllow}, 256)
+	everybody.Lists.Root4 = slices.Repeat([]uint32{leaf | listAllow}, 1<<12)
 	ok(t, s.SetPolicy(everybody))
 	want("from whom a list allows", 500)
 	ok(t, s.SetPolicy(nobody(1, true)))

@@ -48,38 +48,37 @@ enum class {
 };
 
 #define COUNTRIES 256
-#define COUNTRY_NODES (1 << 18)
-#define LIST_NODES (1 << 16)
+#define COUNTRY_ROOT4 18
+#define COUNTRY_ROOT6 14
+#define COUNTRY_WORDS (1 << 20)
+#define LIST_ROOT 12
+#define LIST_WORDS (1 << 18)
 #define SOURCES 131072
-#define CELLS (1 << 18)
-#define AROUNDS (1 << 16)
+#define CELLS (1 << 17) /* more than the 2,000 a second that come in are in a minute */
+#define AROUNDS (1 << 16) /* in each of two rows */
+#define REFUSED (1 << 19) /* words of four sources */
 #define HALF_OPENS (1 << 14)
 #define SAMPLES 1024 /* of each CPU */
 
-/* A trie's entry is LEAF|value or the index of the node that decides the next four
- * bits; a leaf's value 0 says nothing about the address. geo/trie makes them. */
+/* A trie's entry is LEAF|value, or a reference to the record that decides the next
+ * six bits; geo/trie says what a record is, and makes them. The value 0 says nothing
+ * about the address. */
 #define LEAF 0x80000000U
-
-struct node {
-	__u32 child[16];
-};
-ASSERT_SIZE(struct node, 64);
 
 /* Which country an address is in. */
 struct table {
-	__u32 root4[65536];
-	__u32 root6[65536];
-	struct node nodes[COUNTRY_NODES];
+	__u32 root4[1 << COUNTRY_ROOT4];
+	__u32 root6[1 << COUNTRY_ROOT6];
+	__u64 words[COUNTRY_WORDS];
 };
 
-/* Values of the list trie: what is to be done above the lower 24 bits, which are user space's. */
+/* Values of the list trie: what is to be done. */
 enum {
 	LIST_NONE,
 	LIST_ALLOW,
 	LIST_CARRIER,
 	LIST_DENY,
 };
-#define LIST_SHIFT 24
 
 #define UNLIMITED 0xffffffffU
 
@@ -99,9 +98,9 @@ struct policy {
 	struct budget all;                    /* of strangers, per service and transport */
 	__u32 half_open;
 	__u32 pad;
-	__u32 root4[256];
-	__u32 root6[256];
-	struct node nodes[LIST_NODES];
+	__u32 root4[1 << LIST_ROOT];
+	__u32 root6[1 << LIST_ROOT];
+	__u64 words[LIST_WORDS];
 };
 
 /* Tokens are thousandths of a packet, the stamp is the low half of the clock's
@@ -140,12 +139,13 @@ struct half_open {
 };
 ASSERT_SIZE(struct half_open, 8);
 
-/* What is kept of sources nobody promoted: fixed memory, whoever they are and however many. */
+/* What is kept of sources nobody promoted: 6.1 MiB, whoever they are and however many. */
 struct buckets {
 	__u64 cells[CELLS]; /* stamp, then 12 bits of tag, then 20 bits of tokens */
-	struct bucket around[AROUNDS];
+	struct bucket around[2][AROUNDS]; /* each neighbourhood has a place in either row */
 	struct half_open half_open[HALF_OPENS];
 	struct bucket all[32]; /* by service*2, +1 for TCP, +16 for IPv6: a flood of one family leaves the other alone */
+	__u64 refused[REFUSED]; /* four times 16 bits of a source's hash, the latest lowest */
 };
 
 /* The service of each port in the low four bits, who said so in the high four. */

@@ -45,7 +45,7 @@ func trial(t *testing.T) *Shield {
 	w.add("198.18.7.0/24", elsewhere)
 	w.add("2001:db8:77::/48", elsewhere)
 	w.add("2001:db8:88:9::/64", 88)
-	ok(s.SetCountries(w.root4, w.root6, w.nodes))
+	ok(s.SetCountries(w.trie()))
 	ok(s.SetPolicy(rules()))
 	for address, v := range map[string]Source{
 		"192.0.2.50":  {Class: 4, Proven: true},
@@ -70,13 +70,13 @@ func rules() Policy {
 	p.Budgets = [5]Budget{{5, 3}, {50, 4}, {200, 5}, {1000, 6}, {}}
 	p.Deny[1][elsewhere/64] = 1 << (elsewhere % 64)
 	lists := newLists()
-	lists.add("203.0.113.0/25", 1<<24|1)
-	lists.add("198.18.0.0/16", 2<<24|2)
-	lists.add("203.0.113.128/25", 3<<24|3)
-	lists.add("203.0.113.200/32", 1<<24|4)
-	lists.add("2001:db8:a::/48", 1<<24|5)
-	lists.add("2001:db8:d::/48", 3<<24|6)
-	p.Root4, p.Root6, p.Nodes = lists.root4, lists.root6, lists.nodes
+	lists.add("203.0.113.0/25", 1)
+	lists.add("198.18.0.0/16", 2)
+	lists.add("203.0.113.128/25", 3)
+	lists.add("203.0.113.200/32", 1)
+	lists.add("2001:db8:a::/48", 1)
+	lists.add("2001:db8:d::/48", 3)
+	p.Lists = lists.trie()
 	return p
 }
 

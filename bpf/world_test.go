@@ -1,36 +1,33 @@
 package bpf
 
 import (
+	"encoding/binary"
+	"math/bits"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 )
 
-// A world is a made-up country table with the shape of a real one: as many
-// prefixes, as long, of as many countries. It is built as geo/trie builds it, but
-// for equal subtrees, which a made-up world has none of.
+// A world is a made-up table, of countries with the shape of a real one: as many
+// prefixes, as long, of as many countries; or of lists. It is laid out as geo/trie
+// does it, but for equal records, of which a made-up world has few.
 type world struct {
-	bits         int // of the root tables
-	root4, root6 []uint32
-	nodes        [][16]uint32
+	root4, root6 []part
 }
 
-func newWorld() *world {
-	w := &world{bits: 16, root4: make([]uint32, 1<<16), root6: make([]uint32, 1<<16)}
-	fill(w.root4, nil)
-	fill(w.root6, nil)
-	return w
+// A part of the address space has one value, or is divided into 64.
+type part struct {
+	value uint8
+	below *[64]part
 }
+
+func newWorld() *world { return &world{make([]part, 1<<18), make([]part, 1<<14)} }
 
 // newLists is an empty list trie.
-func newLists() *world {
-	w := &world{bits: 8, root4: make([]uint32, 1<<8), root6: make([]uint32, 1<<8)}
-	fill(w.root4, nil)
-	fill(w.root6, nil)
-	return w
-}
+func newLists() *world { return &world{make([]part, 1<<12), make([]part, 1<<12)} }
 
 // add says an IPv4 prefix, or an IPv6 one of up to 64 bits, has a value.
-func (w *world) add(prefix string, value uint32) {
+func (w *world) add(prefix string, value uint8) {
 	p := netip.MustParsePrefix(prefix)
 	var top uint64
 	for i, b := range p.Addr().AsSlice() {
@@ -42,34 +39,79 @@ func (w *world) add(prefix string, value uint32) {
 	if p.Addr().Is4() {
 		root = w.root4
 	}
-	w.put(root, top, p.Bits(), value)
+	put(root, top, p.Bits(), value)
 }
 
 // put is add for the upper bits of an address; prefixes that are put later win.
-func (w *world) put(root []uint32, top uint64, bits int, value uint32) {
-	at := &root[top>>(64-w.bits)]
-	for done := w.bits; ; done += 4 {
-		if bits <= done {
-			*at = leaf | value
-			return
-		}
-		if *at&leaf != 0 {
-			var n [16]uint32
-			for i := range n {
-				n[i] = *at
+func put(root []part, top uint64, length int, value uint8) {
+	done := bits.Len(uint(len(root))) - 1
+	at := &root[top>>(64-done)]
+	for ; length > done; done += 6 {
+		if at.below == nil {
+			at.below = new([64]part)
+			for i := range at.below {
+				at.below[i].value = at.value
 			}
-			*at = uint32(len(w.nodes)) // before the nodes move
-			w.nodes = append(w.nodes, n)
 		}
-		n := &w.nodes[*at]
-		first := int(top << done >> 60)
-		if left := bits - done; left < 4 {
-			for i := range 1 << (4 - left) {
-				n[first+i] = leaf | value
+		first := int(top << done >> 58)
+		if left := length - done; left < 6 {
+			for i := range 1 << (6 - left) {
+				at.below[first+i] = part{value: value}
 			}
 			return
 		}
-		at = &n[first]
+		at = &at.below[first]
+	}
+	*at = part{value: value}
+}
+
+func (w *world) trie() (t Trie) {
+	for i := range w.root4 {
+		t.Root4 = append(t.Root4, t.lay(&w.root4[i]))
+	}
+	for i := range w.root6 {
+		t.Root6 = append(t.Root6, t.lay(&w.root6[i]))
+	}
+	return t
+}
+
+// lay appends a part's record, after those below it, and returns its entry.
+func (t *Trie) lay(p *part) uint32 {
+	if p.below == nil {
+		return leaf | uint32(p.value)
+	}
+	var ends, inner uint64
+	var rest, values []byte
+	for i := range p.below {
+		if b := &p.below[i]; b.below != nil {
+			inner |= 1 << i
+			rest = binary.LittleEndian.AppendUint32(rest, t.lay(b))
+		} else if last := len(values) - 1; last < 0 || values[last] != b.value {
+			if last >= 0 {
+				ends |= 1 << (i - 1)
+			}
+			values = append(values, b.value)
+		}
+	}
+	for len(values)%8 != 0 {
+		values = append(values, 0)
+	}
+	slices.Reverse(values)
+	t.append(values)
+	reference := uint32(2 * len(t.Words))
+	t.Words = append(t.Words, ends)
+	if inner != 0 {
+		reference++
+		t.Words = append(t.Words, inner)
+		t.append(append(rest, 0, 0, 0, 0))
+	}
+	return reference
+}
+
+// append appends whole words of bytes.
+func (t *Trie) append(b []byte) {
+	for ; len(b) >= 8; b = b[8:] {
+		t.Words = append(t.Words, binary.LittleEndian.Uint64(b))
 	}
 }
 
@@ -81,12 +123,12 @@ type addresses [1 << 15][2]uint32
 func populate() (_ *world, inside, inside6 *addresses) {
 	r := rand.New(rand.NewPCG(1, 2))
 	w, inside, inside6 := newWorld(), new(addresses), new(addresses)
-	country := func() uint32 { return uint32(1 + r.IntN(250)) }
+	country := func() uint8 { return uint8(1 + r.IntN(250)) }
 	var four, six []uint64
-	cut := func(root []uint32, block uint64, bits, length int) uint64 {
+	cut := func(root []part, block uint64, bits, length int) uint64 {
 		top := block | r.Uint64()>>bits
 		top &^= 1<<(64-length) - 1
-		w.put(root, top, length, country())
+		put(root, top, length, country())
 		return top
 	}
 	var twenties []uint64

@@ -31,7 +31,7 @@ func BenchmarkOpen(b *testing.B) {
 		info = table.Info()
 	}
 	b.ReportMetric(float64(info.V4+info.V6), "prefixes")
-	b.ReportMetric(float64(info.Nodes), "nodes")
+	b.ReportMetric(float64(info.Bytes), "table-bytes")
 	b.ReportMetric(float64(info.Compiled.Milliseconds()), "ms-compile")
 }
 

@@ -15,20 +15,20 @@ import (
 	"github.com/lindero/lindero/geo/trie"
 )
 
-// rootBits are decided by a table's root. Sixteen cost 512 KiB and save three
-// dependent loads for each lookup.
-const rootBits = 16
+// roots are those of the kernel's table. Databases divide IPv4 into /24s and seldom
+// further, which one record below a root of 18 bits says, in 1 MiB. Of IPv6 little is
+// used, and one below /26 says every /32.
+var roots = trie.Roots{V4: 18, V6: 14}
 
-// MaxNodes is how many trie nodes the kernel has room for, IPv4 and IPv6 together:
-// 16 MiB. Measured on databases of June 2026, equal subtrees stored once: DB-IP
-// 132,378 nodes (1.37 M prefixes), geo-whois 115,145, IPtoASN 87,944; so there is
-// room for twice the largest.
-const MaxNodes = 1 << 18
+// MaxBytes is the kernel's room for a table, IPv4 and IPv6 together: the roots and
+// 8 MiB below them. A database of June 2026, IPtoASN, takes 1.3 MiB of these (400,000
+// prefixes); there is room for several times the prefixes of the largest.
+const MaxBytes = 4*(1<<18+1<<14) + 8<<20
 
 // A Table is a compiled country database. It is constant; a nil *Table is the
 // table of no database, where every address is Unknown.
 type Table struct {
-	trie *trie.Trie // 16 root bits, values are Country
+	trie *trie.Trie[uint8] // values are Country
 	info Info
 	size func() *[Countries]Size // counted when somebody asks
 }
@@ -46,8 +46,7 @@ type Info struct {
 	Lost        int       `json:"lost"`          // prefixes that could not be represented
 	Codes       []string  `json:"unknown_codes"` // codes in the file that are no Country; their prefixes count as Unknown
 	Seen        int       `json:"countries"`     // countries that have a prefix
-	Nodes       int       `json:"nodes"`
-	Bytes       int       `json:"bytes"` // of the compiled table
+	Bytes       int       `json:"bytes"`         // of the compiled table
 
 	Read     time.Duration `json:"read_ns"`
 	Compiled time.Duration `json:"compiled_ns"`
@@ -62,11 +61,11 @@ type Size struct {
 
 // Compile makes a Table of prefixes and countries, without a file; for tests and tools.
 func Compile(entries map[netip.Prefix]Country) (*Table, error) {
-	list := make([]trie.Entry, 0, len(entries))
+	list := make([]trie.Entry[uint8], 0, len(entries))
 	for _, p := range slices.SortedFunc(maps.Keys(entries), netip.Prefix.Compare) {
 		c := entries[p]
 		if c != Unknown {
-			list = append(list, trie.Entry{Prefix: p, Value: uint32(c)})
+			list = append(list, trie.Entry[uint8]{Prefix: p, Value: uint8(c)})
 			continue
 		}
 		return nil, fmt.Errorf("geo: %v: a prefix needs a country; leave it out to make it unknown", p)
@@ -75,21 +74,21 @@ func Compile(entries map[netip.Prefix]Country) (*Table, error) {
 }
 
 // compile makes the table of entries; info is what is known of their origin.
-func compile(entries []trie.Entry, info Info) (*Table, error) {
+func compile(entries []trie.Entry[uint8], info Info) (*Table, error) {
 	began := time.Now()
 	t := &Table{info: info}
 	var err error
-	if t.trie, err = trie.Build(rootBits, entries); err != nil {
+	if t.trie, err = trie.Build(roots, entries); err != nil {
 		return nil, fmt.Errorf("geo: compiling: %w", err)
 	}
 	t.measure(entries)
-	t.info.Nodes, t.info.Bytes = len(t.trie.Nodes), t.trie.Bytes()
+	t.info.Bytes = t.trie.Bytes()
 	t.info.Compiled = time.Since(began)
 	return t, nil
 }
 
 // measure counts what the entries give to whom.
-func (t *Table) measure(entries []trie.Entry) {
+func (t *Table) measure(entries []trie.Entry[uint8]) {
 	var prefixes [Countries]int
 	for _, e := range entries {
 		if prefixes[e.Value] == 0 {
@@ -122,7 +121,7 @@ func (t *Table) Country(a netip.Addr) Country {
 }
 
 // Trie is the compiled form, for the kernel; nil for a nil Table.
-func (t *Table) Trie() *trie.Trie {
+func (t *Table) Trie() *trie.Trie[uint8] {
 	if t == nil {
 		return nil
 	}

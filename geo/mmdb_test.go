@@ -159,7 +159,7 @@ func TestInfoSaysWhatTheFileIs(t *testing.T) {
 		t.Errorf("unknown codes %v, want A1 and AN", i.Codes)
 	}
 	// A /32 without one /48 is 16 prefixes.
-	if i.V4 != 1 || i.V6 != 16 || i.Seen != 2 || i.Nodes == 0 || i.Bytes != 2*4*65536+64*i.Nodes || i.Read <= 0 || i.Compiled <= 0 {
+	if i.V4 != 1 || i.V6 != 16 || i.Seen != 2 || i.Bytes <= 4*(1<<18+1<<14) || i.Read <= 0 || i.Compiled <= 0 {
 		t.Errorf("info: %+v", i)
 	}
 	table := open(t, file)

@@ -1,6 +1,8 @@
 package geo
 
 import (
+	"math/bits"
+
 	"github.com/lindero/lindero/geo/trie"
 )
 
@@ -73,59 +75,56 @@ func (t *Table) sizes() (sizes [Countries]Size) {
 	return sizes
 }
 
+// A beginning is where addresses of another country begin.
+type beginning struct {
+	first   trie.Point
+	country Country
+}
+
+func beginnings(t *trie.Trie[uint8], is4 bool) (list []beginning) {
+	for first, c := range t.Runs(is4) {
+		list = append(list, beginning{first, Country(c)})
+	}
+	return list
+}
+
 // sweep calls f for every piece of one family's address space that neither trie
 // divides, with its size: IPv4 addresses, or IPv6 in /64s, of which a longer
 // prefix is a part.
-func sweep(from, to *trie.Trie, is4 bool, f func(was, is Country, size float64)) {
-	const all4, all6 = 1 << 32, 1 << 64
-	size, a, b := float64(all6), root(from, is4), root(to, is4)
+func sweep(from, to *trie.Trie[uint8], is4 bool, f func(was, is Country, size float64)) {
+	a, b := beginnings(from, is4), beginnings(to, is4)
+	var begun trie.Point
+	for len(a) > 1 || len(b) > 1 {
+		var end trie.Point
+		if len(b) == 1 || len(a) > 1 && a[1].first.Before(b[1].first) {
+			end = a[1].first
+		} else {
+			end = b[1].first
+		}
+		f(a[0].country, b[0].country, size(begun, end, is4))
+		begun = end
+		if len(a) > 1 && a[1].first == end {
+			a = a[1:]
+		}
+		if len(b) > 1 && b[1].first == end {
+			b = b[1:]
+		}
+	}
+	f(a[0].country, b[0].country, size(begun, trie.Point{}, is4))
+}
+
+// size is how much there is from first up to end, or to the end of all, which is
+// the point after the last and so 0.
+func size(first, end trie.Point, is4 bool) float64 {
+	const half, all = 1 << 32, 1 << 64
+	lo, borrow := bits.Sub64(end.Lo, first.Lo, 0)
+	hi, _ := bits.Sub64(end.Hi, first.Hi, borrow)
+	n := float64(hi) + float64(lo)/all
+	if first == end {
+		n = all
+	}
 	if is4 {
-		size = all4
+		return n / half
 	}
-	s := sweeper{from: from, to: to, found: f}
-	for i := range a {
-		s.entry(a[i], b[i], size/float64(len(a)))
-	}
-}
-
-// root is a trie's root for a family; a nil trie says nothing of any address.
-func root(t *trie.Trie, is4 bool) []uint32 {
-	switch {
-	case t == nil:
-		nothing := make([]uint32, 1<<rootBits)
-		for i := range nothing {
-			nothing[i] = trie.Leaf
-		}
-		return nothing
-	case is4:
-		return t.Root4
-	default:
-		return t.Root6
-	}
-}
-
-// A sweeper goes through two tries side by side.
-type sweeper struct {
-	from, to *trie.Trie
-	found    func(was, is Country, size float64)
-}
-
-func (s *sweeper) entry(a, b uint32, size float64) {
-	switch {
-	case a&b&trie.Leaf != 0:
-		s.found(Country(a), Country(b), size)
-	case a&trie.Leaf != 0:
-		for _, b := range s.to.Nodes[b] {
-			s.entry(a, b, size/16)
-		}
-	case b&trie.Leaf != 0:
-		for _, a := range s.from.Nodes[a] {
-			s.entry(a, b, size/16)
-		}
-	default:
-		as, bs := &s.from.Nodes[a], &s.to.Nodes[b]
-		for i := range as {
-			s.entry(as[i], bs[i], size/16)
-		}
-	}
+	return n
 }

@@ -101,8 +101,8 @@ func (r Report) judge(o UpdateOptions) error {
 	if n := r.After.V4 + r.After.V6; r.After.Seen < fewestCountries || n < fewestPrefixes {
 		against("it has %d countries in %d prefixes; a database of the world has at least %d in %d", r.After.Seen, n, fewestCountries, fewestPrefixes)
 	}
-	if r.After.Nodes > MaxNodes {
-		against("it needs %d nodes; the kernel has room for %d", r.After.Nodes, MaxNodes)
+	if r.After.Bytes > MaxBytes {
+		against("its table takes %d bytes; the kernel has room for %d", r.After.Bytes, MaxBytes)
 	}
 	if r.After.Built.Before(r.Before.Built) {
 		const form = "2006-01-02 15:04"

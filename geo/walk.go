@@ -28,7 +28,7 @@ type walk struct {
 	db      *maxminddb.Reader
 	file    []byte
 	places  map[uint]Country // by where the record is
-	entries []trie.Entry
+	entries []trie.Entry[uint8]
 	strange []string // codes that are no Country
 	left    bound
 
@@ -137,10 +137,10 @@ func (w *walk) put(at place, c Country) {
 		return
 	}
 	p := at.prefix()
-	w.entries = append(w.entries, trie.Entry{Prefix: p, Value: uint32(c)})
+	w.entries = append(w.entries, trie.Entry[uint8]{Prefix: p, Value: uint8(c)})
 	w.left.steps -= 1 + p.Bits()/4
 	if at.hi|at.lo == 0 && at.bit < 96 { // holds ::/96, which is all of IPv4
-		w.entries = append(w.entries, trie.Entry{Prefix: home4.prefix(), Value: uint32(c)})
+		w.entries = append(w.entries, trie.Entry[uint8]{Prefix: home4.prefix(), Value: uint8(c)})
 	}
 }
 

@@ -292,13 +292,13 @@ func TestTheKernelTakesWhatPolicyCompiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := kernelPolicy(c)
-	p.Nodes = make([][16]uint32, policy.MaxListNodes)
+	p.Lists.Words = make([]uint64, policy.MaxListWords)
 	if err := w.shield.SetPolicy(p); err != nil {
-		t.Errorf("%d nodes: %v", len(p.Nodes), err)
+		t.Errorf("%d words: %v", len(p.Lists.Words), err)
 	}
-	p.Nodes = append(p.Nodes, [16]uint32{})
+	p.Lists.Words = append(p.Lists.Words, 0)
 	if err := w.shield.SetPolicy(p); !errors.Is(err, bpf.ErrFull) {
-		t.Errorf("a node more: %v; policy.MaxListNodes could be larger", err)
+		t.Errorf("a word more: %v; policy.MaxListWords could be larger", err)
 	}
 	for k := range uint64(judge.MaxSources) {
 		if err := w.shield.PutSource(k, bpf.Source{Class: 1}); err != nil {

@@ -2,11 +2,9 @@ package shield
 
 import (
 	"context"
-	"errors"
 	"net/netip"
 	"time"
 
-	"github.com/lindero/lindero/bpf"
 	"github.com/lindero/lindero/shield/policy"
 )
 
@@ -87,9 +85,8 @@ func (g *Guard) keep(ctx context.Context) {
 		case e := <-g.events:
 			g.note(e, time.Now())
 		case now := <-sample.C:
-			if err := g.takeSamples(now); errors.Is(err, bpf.ErrGone) {
-				g.stepIn(err, now)
-			}
+			g.tend(now)
+			g.takeSamples(now)
 			g.recompile(now)
 		case now := <-lapse.C:
 			g.ledger.lapse(time.Duration(g.force.Load().compiled.Bans.Window), now)

@@ -35,6 +35,9 @@ type filter interface {
 	// look is what each device's filter knows of a source, for explanations.
 	look(judge.Packet) ([]view, error)
 
+	// tend puts right what somebody did to the filter, saying what; bpf.ErrGone is for
+	// what cannot be.
+	tend() (did []string, err error)
 	close() error
 }
 
@@ -65,4 +68,5 @@ func (nobody) samples(func(bpf.Sample)) error              { return nil }
 func (nobody) look(judge.Packet) ([]view, error)           { return nil, nil }
 func (nobody) outdoes(judge.Key, judge.Source) bool        { return false }
 func (nobody) width() int                                  { return 1 }
+func (nobody) tend() ([]string, error)                     { return nil, nil }
 func (nobody) close() error                                { return nil }

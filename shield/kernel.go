@@ -21,13 +21,18 @@ type device struct {
 // of them say the same; only counters and buckets are each one's own.
 type kernel struct {
 	devices []device // constant; closed ones answer with bpf.ErrClosed
+	half    bool     // some are closed or another build's, and that is known
 }
 
 // each does something on every device, and goes on when one fails.
 func (f *kernel) each(what string, do func(*bpf.Shield) error) error {
 	var errs []error
 	for _, d := range f.devices {
-		if err := do(d.shield); err != nil {
+		err := do(d.shield)
+		if f.half && (errors.Is(err, bpf.ErrGone) || errors.Is(err, bpf.ErrClosed)) {
+			continue
+		}
+		if err != nil {
 			errs = append(errs, fmt.Errorf("shield: %s on %s: %w", what, d.name, err))
 		}
 	}
@@ -47,7 +52,7 @@ func kernelPolicy(c *policy.Compiled) bpf.Policy {
 	p := bpf.Policy{
 		Version: c.Version, Deny: c.Deny,
 		Around: kernelBudget(c.Around), All: kernelBudget(c.All), HalfOpen: c.HalfOpen,
-		Root4: c.Actions.Root4, Root6: c.Actions.Root6, Nodes: c.Actions.Nodes,
+		Lists: bpf.Trie{Root4: c.Actions.Root4, Root6: c.Actions.Root6, Words: c.Actions.Words},
 	}
 	for class, b := range c.Budgets {
 		p.Budgets[class] = kernelBudget(b)
@@ -67,7 +72,9 @@ func (f *kernel) setCountries(t *geo.Table) error {
 		return f.each("clearing the country table", (*bpf.Shield).ClearCountries)
 	}
 	x := t.Trie()
-	return f.each("setting the country table", func(s *bpf.Shield) error { return s.SetCountries(x.Root4, x.Root6, x.Nodes) })
+	return f.each("setting the country table", func(s *bpf.Shield) error {
+		return s.SetCountries(bpf.Trie{Root4: x.Root4, Root6: x.Root6, Words: x.Words})
+	})
 }
 
 func (f *kernel) setServices(ports []Port) error {
@@ -168,9 +175,12 @@ func (f *kernel) look(p judge.Packet) ([]view, error) {
 		all := s.All[judge.Aggregate(p)]
 		st := judge.State{
 			Cell: judge.UnpackCell(s.Cell), Tag: judge.Seed(d.shield.Seed()).Tag(k),
-			Around:   judge.Bucket{Stamp: s.Around[0], Tokens: s.Around[1]},
+			Refused: judge.Refused(s.Refused), Name: judge.Seed(d.shield.Seed()).Name(k),
 			All:      judge.Bucket{Stamp: all[0], Tokens: all[1]},
 			HalfOpen: judge.HalfOpen{Stamp: s.HalfOpen[0], Count: s.HalfOpen[1]},
+		}
+		for i, b := range s.Around {
+			st.Around[i] = judge.Bucket{Stamp: b[0], Tokens: b[1]}
 		}
 		if s.Source != nil {
 			own := exact(*s.Source)

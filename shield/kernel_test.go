@@ -80,8 +80,13 @@ func send(t *testing.T, g *Guard, w *livegen.Wire, source string, n uint64) map[
 
 func shoot(t *testing.T, w *livegen.Wire, source string, n uint64) {
 	t.Helper()
+	shootAt(t, w, source, 5060, n)
+}
+
+func shootAt(t *testing.T, w *livegen.Wire, source string, port uint16, n uint64) {
+	t.Helper()
 	a := addr(source)
-	p := w.Plan(netip.PrefixFrom(a, a.BitLen()), 5060)
+	p := w.Plan(netip.PrefixFrom(a, a.BitLen()), port)
 	p.Packets, p.Payload = n, []byte("hello")
 	gen, err := livegen.Open(p)
 	if err != nil {

@@ -68,7 +68,6 @@ func tellOfPins(cfg Config, log *slog.Logger) {
 // openKernel opens the filter of every device or of none.
 func openKernel(cfg Config, role string, first *policy.Compiled) (*post, error) {
 	k, p := &kernel{}, kernelPolicy(first)
-	mode, reason := modeNative, ""
 	for _, name := range cfg.Devices {
 		s, err := bpf.Open(bpf.Options{Device: name, Pin: cfg.Pin, Mode: bpf.Mode(cfg.Mode), Owner: role, Policy: &p})
 		if err != nil {
@@ -78,11 +77,8 @@ func openKernel(cfg Config, role string, first *policy.Compiled) (*post, error) 
 			return nil, errors.Join(err, k.abandon(cfg))
 		}
 		k.devices = append(k.devices, device{name, s})
-		if m, why := s.Mode(); m == bpf.Generic {
-			mode = modeGeneric
-			reason = join(reason, name+": "+why)
-		}
 	}
+	mode, reason := k.standing()
 	return &post{k, mode, reason}, nil
 }
 

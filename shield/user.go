@@ -87,6 +87,7 @@ func (u *user) setServices([]Port) error             { return nil }
 func (u *user) setLeg(uint16, bool)                  {}
 func (u *user) outdoes(judge.Key, judge.Source) bool { return false }
 func (u *user) width() int                           { return 1 }
+func (u *user) tend() ([]string, error)              { return nil, nil }
 func (u *user) close() error                         { return nil }
 
 func (u *user) put(k judge.Key, s judge.Source) error { return u.engine.PutSource(k, s) }

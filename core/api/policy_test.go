@@ -129,14 +129,14 @@ func TestPolicyFaults(t *testing.T) {
 func TestPolicyWithoutRoom(t *testing.T) {
 	k := start(t)
 	var list strings.Builder
-	for i := range policy.MaxListNodes / 8 { // far apart and unlike in the end, so that each needs nodes of its own
+	for i := range policy.MaxListWords / 16 { // far apart and unlike in the end, so that each needs records of its own
 		end := uint32(i) * 2654435761
 		fmt.Fprintf(&list, `,{"prefix":"2001:db8:%x:%x:%x:%x::/128"}`, end>>16, i, end&0xffff, end>>8&0xffff)
 	}
 	document := `{"document":{"deny":[` + list.String()[1:] + `]}}`
 	for path, method := range map[string]string{policyPath: "PUT", "/shield/dry-run": "POST"} {
 		p := do[problem](k, 422, method, path, document)
-		if !strings.Contains(p.locations(), "body.document") || !strings.Contains(fmt.Sprint(p.Errors), "nodes") {
+		if !strings.Contains(p.locations(), "body.document") || !strings.Contains(fmt.Sprint(p.Errors), "words") {
 			t.Errorf("%s: %+v", path, p)
 		}
 	}

@@ -6,47 +6,52 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"unsafe"
 )
 
-// Build makes the trie of entries. Equal subtrees are stored once. IPv4-mapped
-// prefixes count as IPv4, bits after a prefix's length do not count. It fails on
-// an invalid prefix or value and on a prefix that is given two values, and never
-// drops an entry.
-func Build(rootBits int, entries []Entry) (*Trie, error) {
-	if rootBits != 8 && rootBits != 16 {
-		return nil, fmt.Errorf("trie: root of %d bits; it is 8 or 16", rootBits)
+// mostRoot is what a root may decide at most.
+const mostRoot = 20
+
+// Build makes the trie of entries. Equal records are stored once. IPv4-mapped
+// prefixes count as IPv4, bits after a prefix's length do not count. It fails on an
+// invalid prefix or value and on a prefix that is given two values, and never drops
+// an entry.
+func Build[V Value](roots Roots, entries []Entry[V]) (*Trie[V], error) {
+	for _, n := range []int{roots.V4, roots.V6} {
+		if n < 1 || n > mostRoot {
+			return nil, fmt.Errorf("trie: a root of %d bits; it may have 1 to %d", n, mostRoot)
+		}
 	}
 	rules4, rules6, err := normalize(entries)
 	if err != nil {
 		return nil, err
 	}
-	t := &Trie{RootBits: rootBits}
-	b := newBuilder(t)
-	t.Root4, t.Root6 = b.root(rules4), b.root(rules6)
-	t.Nodes = slices.Clip(t.Nodes)
+	b := builder[V]{known: make([]known, 1<<12)}
+	t := &Trie[V]{Roots: roots, Root4: b.root(rules4, roots.V4), Root6: b.root(rules6, roots.V6)}
+	t.Words = slices.Clip(b.words)
 	return t, nil
 }
 
 // A rule is an Entry as the trie is built from it.
-type rule struct {
+type rule[V Value] struct {
 	hi, lo uint64 // bits after the prefix's length are 0
-	leaf   uint32
+	value  V
 	bits   uint8
 }
 
 // normalize checks the entries and sorts each family's by address, then length: a
 // shorter prefix stands before all that it holds.
-func normalize(entries []Entry) (rules4, rules6 []rule, err error) {
+func normalize[V Value](entries []Entry[V]) (rules4, rules6 []rule[V], err error) {
 	for i, e := range entries {
 		p := e.Prefix.Masked()
 		if !p.IsValid() {
 			return nil, nil, fmt.Errorf("trie: entry %d: %v is no prefix", i, e.Prefix)
 		}
-		if e.Value == 0 || e.Value >= Leaf {
+		if e.Value == 0 || uint32(e.Value) >= Leaf {
 			return nil, nil, fmt.Errorf("trie: %v: value %d is not within 1 and %d", e.Prefix, e.Value, uint32(Leaf-1))
 		}
 		hi, lo, is4 := words(p.Addr())
-		r := rule{hi: hi, lo: lo, leaf: Leaf | e.Value, bits: uint8(p.Bits())}
+		r := rule[V]{hi: hi, lo: lo, value: e.Value, bits: uint8(p.Bits())}
 		if !is4 {
 			rules6 = append(rules6, r)
 			continue
@@ -64,8 +69,8 @@ func normalize(entries []Entry) (rules4, rules6 []rule, err error) {
 }
 
 // sortRules sorts one family's rules and takes out repetitions.
-func sortRules(rules []rule, is4 bool) ([]rule, error) {
-	slices.SortFunc(rules, func(a, b rule) int {
+func sortRules[V Value](rules []rule[V], is4 bool) ([]rule[V], error) {
+	slices.SortFunc(rules, func(a, b rule[V]) int {
 		switch {
 		case a.hi != b.hi:
 			return cmp.Compare(a.hi, b.hi)
@@ -77,15 +82,15 @@ func sortRules(rules []rule, is4 bool) ([]rule, error) {
 	})
 	for i := 1; i < len(rules); i++ {
 		a, b := rules[i-1], rules[i]
-		if a.hi == b.hi && a.lo == b.lo && a.bits == b.bits && a.leaf != b.leaf {
-			return nil, fmt.Errorf("trie: %v has two values, %d and %d", a.prefix(is4), min(a.leaf, b.leaf)&^Leaf, max(a.leaf, b.leaf)&^Leaf)
+		if a.hi == b.hi && a.lo == b.lo && a.bits == b.bits && a.value != b.value {
+			return nil, fmt.Errorf("trie: %v has two values, %d and %d", a.prefix(is4), min(a.value, b.value), max(a.value, b.value))
 		}
 	}
 	return slices.Compact(rules), nil
 }
 
 // prefix is the rule's prefix, for messages.
-func (r rule) prefix(is4 bool) netip.Prefix {
+func (r rule[V]) prefix(is4 bool) netip.Prefix {
 	var b [16]byte
 	binary.BigEndian.PutUint64(b[:], r.hi)
 	binary.BigEndian.PutUint64(b[8:], r.lo)
@@ -96,121 +101,102 @@ func (r rule) prefix(is4 bool) netip.Prefix {
 	return netip.PrefixFrom(a, int(r.bits))
 }
 
-// slot is the four bits of a rule after the first depth, depth a multiple of 4.
-func (r rule) slot(depth int) int {
+// bitsFrom is the n bits of a rule after the first depth; past its end they are 0.
+func (r rule[V]) bitsFrom(depth, n int) int {
 	if depth < 64 {
-		return int(r.hi >> (60 - depth) & 15)
+		return int((r.hi<<depth | r.lo>>(64-depth)) >> (64 - n))
 	}
-	return int(r.lo >> (124 - depth) & 15)
+	return int(r.lo << (depth - 64) >> (64 - n))
 }
 
-// A builder makes nodes from the bottom up, so that equal ones meet at once and
+// A builder makes records from the bottom up, so that equal ones meet at once and
 // nothing is ever stored that is not kept.
-type builder struct {
-	t     *Trie
+type builder[V Value] struct {
+	words []uint64
 	known []known // open addressing by hash
+	n     int
 }
-
-// known is a node that there is; the zero one is an empty place.
-type known struct {
-	hash uint32
-	next uint32 // the node's index + 1
-}
-
-func newBuilder(t *Trie) *builder { return &builder{t: t, known: make([]known, 1<<12)} }
 
 // root makes a root table and all below it, of one family's sorted rules.
-func (b *builder) root(rules []rule) []uint32 {
-	depth := b.t.RootBits
+func (b *builder[V]) root(rules []rule[V], depth int) []uint32 {
 	root := make([]uint32, 1<<depth)
 	for i := range root {
 		root[i] = Leaf
 	}
-	b.entries(root, rules, depth, func(r rule) int { return int(r.hi >> (64 - depth)) })
+	b.entries(root, rules, 0, depth)
 	return root
 }
 
-// below makes what decides the bits from depth on, inside a prefix whose own
-// answer is leaf: a node's index, or a leaf when the rules change nothing.
-func (b *builder) below(rules []rule, depth int, leaf uint32) uint32 {
-	var n Node
-	for i := range n {
-		n[i] = leaf
+// below makes what decides the bits from depth on, inside a prefix whose own answer
+// is leaf: a reference to a record, or a leaf when the rules change nothing.
+func (b *builder[V]) below(rules []rule[V], depth int, leaf uint32) uint32 {
+	var parts [1 << stride]uint32
+	for i := range parts {
+		parts[i] = leaf
 	}
-	b.entries(n[:], rules, depth+4, func(r rule) int { return r.slot(depth) })
-	for _, e := range n {
-		if e&Leaf == 0 || e != n[0] {
-			return b.store(&n)
+	b.entries(parts[:], rules, depth, stride)
+	for _, e := range parts {
+		if e&Leaf == 0 || e != parts[0] {
+			return b.record(&parts)
 		}
 	}
-	return n[0]
+	return parts[0]
 }
 
-// entries fills in a table of which slot says where a rule begins; the bits up to
-// depth are decided by it.
-func (b *builder) entries(table []uint32, rules []rule, depth int, slot func(rule) int) {
+// entries fills in a table over the n bits from depth on.
+func (b *builder[V]) entries(table []uint32, rules []rule[V], depth, n int) {
 	for i := 0; i < len(rules); {
-		at := slot(rules[i])
-		if short := depth - int(rules[i].bits); short >= 0 {
+		at := rules[i].bitsFrom(depth, n)
+		if short := depth + n - int(rules[i].bits); short >= 0 {
 			for j := range table[at : at+1<<short] {
-				table[at+j] = rules[i].leaf
+				table[at+j] = Leaf | uint32(rules[i].value)
 			}
 			i++
 			continue
 		}
 		end := i + 1
-		for end < len(rules) && slot(rules[end]) == at {
+		for end < len(rules) && rules[end].bitsFrom(depth, n) == at {
 			end++
 		}
-		table[at] = b.below(rules[i:end], depth, table[at])
+		table[at] = b.below(rules[i:end], depth+n, table[at])
 		i = end
 	}
 }
 
-// store finds the node among those there are, or adds it.
-func (b *builder) store(n *Node) uint32 {
-	if 2*len(b.t.Nodes) >= len(b.known) {
-		b.grow()
-	}
-	h, mask := hash(n), len(b.known)-1
-	i := int(h) & mask
-	for ; b.known[i].next != 0; i = (i + 1) & mask {
-		if k := b.known[i]; k.hash == h && b.t.Nodes[k.next-1] == *n {
-			return k.next - 1
-		}
-	}
-	if len(b.t.Nodes) == cap(b.t.Nodes) {
-		b.t.Nodes = slices.Grow(b.t.Nodes, max(256, len(b.t.Nodes)))
-	}
-	b.t.Nodes = append(b.t.Nodes, *n)
-	b.known[i] = known{h, uint32(len(b.t.Nodes))}
-	return uint32(len(b.t.Nodes)) - 1
-}
-
-func (b *builder) grow() {
-	old := b.known
-	b.known = make([]known, 4*len(old))
-	mask := len(b.known) - 1
-	for _, k := range old {
-		if k.next == 0 {
+// record stores a record of 64 entries and returns the reference to it.
+func (b *builder[V]) record(parts *[1 << stride]uint32) uint32 {
+	const middle = 4 << stride / 8 // room before it for as many values as there may be
+	var (
+		w            [2 * (middle + 1)]uint64
+		ends, inner  uint64
+		last         uint32 // entry with a value
+		back, beyond int    // bits of values, and of references
+	)
+	for i, e := range parts {
+		switch {
+		case e&Leaf == 0:
+			inner |= 1 << i
+			w[middle+2+beyond/64] |= uint64(e) << (beyond % 64)
+			beyond += 32
 			continue
+		case e == last:
+			continue
+		case last != 0:
+			ends |= 1 << (i - 1)
 		}
-		i := int(k.hash) & mask
-		for b.known[i].next != 0 {
-			i = (i + 1) & mask
-		}
-		b.known[i] = k
+		back += 8 * int(unsafe.Sizeof(V(0)))
+		w[middle-(back+63)/64] |= uint64(V(e)) << (-back & 63)
+		last = e
 	}
-}
-
-// hash mixes all of a node. Whoever writes a database could make many nodes meet,
-// and would have a table that takes long to build, of their own making.
-func hash(n *Node) uint32 {
-	h := uint64(0x9e3779b97f4a7c15)
-	for i := 0; i < len(n); i += 2 {
-		h ^= uint64(n[i])<<32 | uint64(n[i+1])
-		h *= 0xff51afd7ed558ccd
-		h ^= h >> 32
+	first, end := middle-(back+63)/64, middle+1
+	w[middle] = ends
+	if inner != 0 {
+		w[middle+1] = inner
+		end = middle + 2 + (beyond+63)/64
 	}
-	return uint32(h)
+	reference := 2 * (b.store(w[first:end]) + uint32(middle-first))
+	if inner != 0 {
+		reference++
+	}
+	return reference
 }

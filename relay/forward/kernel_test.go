@@ -15,12 +15,15 @@ import (
 // The kernel repeats a leg from the moment there is nothing left to learn, and only
 // what it should; and gives it back.
 func TestKernelRepeatsWhatIsConfirmed(t *testing.T) {
-	for _, mode := range []bpf.Mode{bpf.Native, bpf.Generic} {
-		t.Run(string(mode), func(t *testing.T) { repeats(t, forwardtest.NewLab(t, mode)) })
+	for _, mode := range modes() {
+		t.Run(string(mode), func(t *testing.T) { repeats(t, forwardtest.NewLab(t, mode), mode != bpf.TCX) })
 	}
 }
 
-func repeats(t *testing.T, lab *forwardtest.Lab) {
+// modes are the ways in which devices repeat packets.
+func modes() []bpf.Mode { return []bpf.Mode{bpf.Native, bpf.Generic, bpf.TCX} }
+
+func repeats(t *testing.T, lab *forwardtest.Lab, families bool) {
 	u := start(t, nil, forward.WithKernel(lab.Forwarder))
 	table := lab.Table(t, u)
 	for _, c := range []struct {
@@ -37,7 +40,7 @@ func repeats(t *testing.T, lab *forwardtest.Lab) {
 		{"may be corrected", func(l *forward.Leg) { l.Exact = netip.MustParseAddrPort("198.51.100.3:4000") }, media(1), false},
 		{"to be learned", func(l *forward.Leg) { l.Learn = netip.MustParseAddr("198.51.100.3") }, media(1), false},
 		{"treated", func(l *forward.Leg) { l.Treat = same{} }, media(1), false},
-		{"to IPv6", nil, media(1), true},
+		{"to IPv6", nil, media(1), families},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			six := c.change == nil

@@ -3,8 +3,9 @@
 // no port by itself. Packets from a source that might be the right one are shown
 // to a learner (relay/call decides), ports are lent by relay/ports.
 //
-// Userspace is the table that needs no privilege. A table in the kernel takes the
-// same legs and must pass the same suite, forwardtest.
+// Userspace is the table; it needs no privilege. With a Kernel it has legs that have
+// nothing left to learn repeated there, and counts in the same memory. Both must
+// pass one suite, forwardtest, and do the same with the same packets.
 package forward
 
 import (

@@ -4,7 +4,6 @@ import (
 	"context"
 	"testing"
 
-	"github.com/lindero/lindero/bpf"
 	"github.com/lindero/lindero/relay/forward"
 	"github.com/lindero/lindero/relay/forward/forwardtest"
 )
@@ -18,7 +17,7 @@ func TestUserspace(t *testing.T) {
 // In namespaces, with the kernel's program on the devices. What it cannot do yet,
 // or at all, goes through the sockets behind it: the suite must not notice.
 func TestKernel(t *testing.T) {
-	for _, mode := range []bpf.Mode{bpf.Native, bpf.Generic} {
+	for _, mode := range modes() {
 		t.Run(string(mode), func(t *testing.T) {
 			lab := forwardtest.NewLab(t, mode)
 			forwardtest.Run(t, func(t *testing.T, learner forward.Learner) (forwardtest.Table, forwardtest.Network) {

@@ -118,9 +118,9 @@ func (w *worker) run() error {
 // worker then lets some gather first: they are late by less than pause, which is
 // less than the network itself is uncertain of.
 const (
-	pause = 300 * time.Microsecond
-	often = 3  // packets in a pause, from which on it pays
-	many  = 64 // packets at once, from which on there is no time to pause
+	pause = 600 * time.Microsecond
+	often = 3   // packets in a pause, from which on it pays
+	many  = 128 // packets at once, from which on there is no time to pause
 )
 
 // gather waits a moment when many moved since the worker did so last, at now.

@@ -161,38 +161,83 @@ func spend(p *Packet, s *State, src *Source, class policy.Class, pol *policy.Com
 }
 
 // spendUnknown takes the packet from the source's own cell, its neighbourhood and
-// all strangers together. What a source sends is charged to it and to its
-// neighbourhood whether it passes or not, to what all share only when it does: a
-// flood from a few networks drains only those networks' neighbourhoods. A flood from
-// random addresses finds the last part of the strangers' bucket kept for sources that
-// return, which phones do and forged ones do not, and the part before it for quiet
-// neighbourhoods.
+// all strangers together. What a source sends is charged to its neighbourhood
+// whether it passes or not, to what all share only when it does: a flood from a few
+// networks drains only those networks' neighbourhoods. A flood from random addresses
+// finds the last part of the strangers' bucket kept for sources that return, which
+// phones do and forged ones do not, and the part before it for quiet neighbourhoods.
+// A source returns when its cell still knows it, or when it is among those that were
+// refused last. One that is refused at its first packet leaves no more than its name:
+// else a flood would take the cells of all who came in. From then on it pays from a
+// cell, passed or not.
+//
+// Whoever sends all of its forged addresses twice returns, too. That is accepted: it
+// has to do so before 2^21 others were refused, and each source and its neighbourhood
+// are charged for it.
 func (s *State) spendUnknown(pol *policy.Compiled, now Millis) policy.Verdict {
 	cell, returning := s.Cell.refill(s.Tag, pol.Budgets[policy.Unknown], now)
-	s.Cell = cell
 	if cell.Tokens < packet {
+		s.Cell = cell
 		return policy.SourceBudget
 	}
-	s.Cell.Tokens -= packet
+	cell.Tokens -= packet
 	near, everybody := shared(pol.Around), shared(pol.All)
-	around := s.Around.full(near, now).refill(near, now)
-	if around.Tokens < packet {
+	left := s.around(near, now)
+	if left < packet {
+		s.Cell = cell
 		return policy.Neighbourhood
 	}
-	quiet := uint32(0)
-	if uint64(around.Tokens)*2 >= uint64(near.Burst)*packet {
-		quiet = 1
-	}
-	around.Tokens -= packet
-	s.Around = around
+	quiet := quietAt(left, near)
+	s.chargeAround(left-packet, near, now)
 	all := s.All.full(everybody, now).refill(everybody, now)
-	kept := everybody.Burst * packet / 4 * (3 - 2*quiet - returning)
-	if uint64(all.Tokens) < uint64(kept)+packet {
+	if uint64(all.Tokens) < uint64(kept(everybody, quiet, returning))+packet {
+		again := s.Refused.again(s.Name)
+		s.Refused = s.Refused.with(s.Name)
+		if !again && returning == 0 {
+			return policy.Strangers
+		}
+		returning = 1
+	}
+	s.Cell = cell
+	if uint64(all.Tokens) < uint64(kept(everybody, quiet, returning))+packet {
 		return policy.Strangers
 	}
 	all.Tokens -= packet
 	s.All = all
 	return policy.Passed
+}
+
+// around is what the neighbourhood has left. Others charge one of its buckets or the
+// other, and hardly any charge both, so it is what the fuller one has.
+func (s *State) around(budget policy.Budget, now Millis) uint32 {
+	left := uint32(0)
+	for _, b := range s.Around {
+		left = max(left, b.full(budget, now).refill(budget, now).Tokens)
+	}
+	return left
+}
+
+// chargeAround leaves no bucket of the neighbourhood with more than left; one that
+// others emptied is not charged for this one's packet besides.
+func (s *State) chargeAround(left uint32, budget policy.Budget, now Millis) {
+	for i, b := range s.Around {
+		if b.full(budget, now).refill(budget, now).Tokens > left {
+			s.Around[i] = Bucket{Stamp: uint32(now), Tokens: left}
+		}
+	}
+}
+
+// quietAt tells whether a neighbourhood with so much left is quiet: 1 or 0.
+func quietAt(left uint32, budget policy.Budget) uint32 {
+	if uint64(left)*2 >= uint64(budget.Burst)*packet {
+		return 1
+	}
+	return 0
+}
+
+// kept is how much of what strangers share is not for a source such as this.
+func kept(all policy.Budget, quiet, returning uint32) uint32 {
+	return all.Burst * packet / 4 * (3 - 2*quiet - returning)
 }
 
 // shared is a budget of many sources. Without a limit it is a bucket that every

@@ -66,6 +66,9 @@ func decideAll(t *testing.T, rows map[string]decideRow) {
 	})
 	for name, row := range rows {
 		t.Run(name, func(t *testing.T) {
+			if row.s.Name == 0 {
+				row.s.Name = 9 // no source is called 0
+			}
 			before := row.s
 			var kept Source
 			if row.s.Source != nil {
@@ -150,14 +153,19 @@ func TestDecideByBudgets(t *testing.T) {
 		"a carrier promoted":             {p: sip("198.18.0.1"), s: State{Source: source(policy.Carrier, 0)}, want: policy.Passed, class: policy.Carrier},
 		"a stranger over budget":         {p: sip("198.18.0.1"), s: State{Cell: spent, Tag: 5}, want: policy.SourceBudget},
 		"a minute later":                 {p: sip("198.18.0.1"), s: State{Cell: Cell{now - 60_000, 5, 0}, Tag: 5}, want: policy.Passed},
-		"its neighbours":                 {p: sip("198.18.0.1"), s: State{Around: empty}, want: policy.Neighbourhood},
+		"its neighbours":                 {p: sip("198.18.0.1"), s: State{Around: both(empty)}, want: policy.Neighbourhood},
 		"too many strangers":             {p: sip("198.18.0.1"), s: State{All: empty}, want: policy.Strangers},
-		"loud neighbours, half the rest": {p: sip("198.18.0.1"), s: State{Around: Bucket{now, 99_000}, All: Bucket{now, 3_000_999}}, want: policy.Strangers},
-		"and a packet more":              {p: sip("198.18.0.1"), s: State{Around: Bucket{now, 99_000}, All: Bucket{now, 3_001_000}}, want: policy.Passed},
-		"loud neighbours, returning":     {p: sip("198.18.0.1"), s: State{Cell: Cell{now - 9, 5, 9000}, Tag: 5, Around: Bucket{now, 99_000}, All: Bucket{now, 2_001_000}}, want: policy.Passed},
-		"quiet neighbours":               {p: sip("198.18.0.1"), s: State{Around: Bucket{now, 100_000}, All: Bucket{now, 1_001_000}}, want: policy.Passed},
-		"quiet neighbours, at the floor": {p: sip("198.18.0.1"), s: State{Around: Bucket{now, 100_000}, All: Bucket{now, 1_000_999}}, want: policy.Strangers},
+		"loud neighbours, half the rest": {p: sip("198.18.0.1"), s: State{Around: both(Bucket{now, 99_000}), All: Bucket{now, 3_000_999}}, want: policy.Strangers},
+		"and a packet more":              {p: sip("198.18.0.1"), s: State{Around: both(Bucket{now, 99_000}), All: Bucket{now, 3_001_000}}, want: policy.Passed},
+		"loud neighbours, returning":     {p: sip("198.18.0.1"), s: State{Cell: Cell{now - 9, 5, 9000}, Tag: 5, Around: both(Bucket{now, 99_000}), All: Bucket{now, 2_001_000}}, want: policy.Passed},
+		"quiet neighbours":               {p: sip("198.18.0.1"), s: State{Around: both(Bucket{now, 100_000}), All: Bucket{now, 1_001_000}}, want: policy.Passed},
+		"quiet neighbours, at the floor": {p: sip("198.18.0.1"), s: State{Around: both(Bucket{now, 100_000}), All: Bucket{now, 1_000_999}}, want: policy.Strangers},
 		"the reserve":                    {p: sip("198.18.0.1"), s: State{Cell: Cell{now - 9, 5, 9000}, Tag: 5, All: Bucket{now, 1000}}, want: policy.Passed},
+		"refused before":                 {p: sip("198.18.0.1"), s: State{Name: 9, Refused: 7<<48 | 9<<32 | 8<<16 | 6, All: Bucket{now, 1000}}, want: policy.Passed},
+		"others were":                    {p: sip("198.18.0.1"), s: State{Name: 9, Refused: 7<<48 | 5<<32 | 8<<16 | 6, All: Bucket{now, 1_000_999}}, want: policy.Strangers},
+		"refused before, none left":      {p: sip("198.18.0.1"), s: State{Name: 9, Refused: 9, All: Bucket{now, 999}}, want: policy.Strangers},
+		"one full bucket is enough":      {p: sip("198.18.0.1"), s: State{Around: [2]Bucket{empty, {}}, All: Bucket{now, 1_001_000}}, want: policy.Passed},
+		"be it either":                   {p: sip("198.18.0.1"), s: State{Around: [2]Bucket{{}, empty}, All: Bucket{now, 1_001_000}}, want: policy.Passed},
 		"a later fragment":               {p: later, want: policy.Fragment},
 		"a later fragment too many":      {p: later, s: State{Cell: spent, Tag: 5}, want: policy.SourceBudget},
 		"a later fragment, known":        {p: later, s: State{Source: source(policy.Known, 0)}, want: policy.Fragment, class: policy.Known},
@@ -265,3 +273,6 @@ func TestTheClockMayWrap(t *testing.T) {
 		}
 	}
 }
+
+// both are a neighbourhood's buckets that nobody but it charges.
+func both(b Bucket) [2]Bucket { return [2]Bucket{b, b} }

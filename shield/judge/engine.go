@@ -23,9 +23,10 @@ type Engine struct {
 
 	sources  sources
 	cells    []atomic.Uint64
-	around   []atomic.Uint64
+	around   [2][]atomic.Uint64
 	halfOpen []atomic.Uint64
 	all      [Aggregates]atomic.Uint64
+	refused  []atomic.Uint64
 
 	counters [geo.Countries][policy.Verdicts]atomic.Uint64
 }
@@ -56,8 +57,9 @@ func NewEngine(seed Seed) *Engine {
 	e := &Engine{
 		seed:     seed,
 		cells:    make([]atomic.Uint64, Cells),
-		around:   make([]atomic.Uint64, Arounds),
+		around:   [2][]atomic.Uint64{make([]atomic.Uint64, Arounds), make([]atomic.Uint64, Arounds)},
 		halfOpen: make([]atomic.Uint64, HalfOpens),
+		refused:  make([]atomic.Uint64, Refusals),
 	}
 	e.ports.Store(new(portTable))
 	return e
@@ -138,29 +140,34 @@ func (e *Engine) count(r Ruling) Ruling {
 
 // places are where a source's state lies.
 type places struct {
-	cell, around, halfOpen, all *atomic.Uint64
-	source                      *exactState // nil: none
+	cell, halfOpen, all, refused *atomic.Uint64
+	around                       [2]*atomic.Uint64
+	source                       *exactState // nil: none
 }
 
 func (e *Engine) places(p *Packet) places {
-	k := KeyOf(p.Source)
+	k, near := KeyOf(p.Source), e.seed.Around(AroundOf(p.Source))
 	return places{
 		cell:     &e.cells[e.seed.Cell(k)],
-		around:   &e.around[e.seed.Around(AroundOf(p.Source))],
+		around:   [2]*atomic.Uint64{&e.around[0][near[0]], &e.around[1][near[1]]},
 		halfOpen: &e.halfOpen[e.seed.HalfOpen(k)],
 		all:      &e.all[Aggregate(*p)%Aggregates],
+		refused:  &e.refused[e.seed.Refused(k)],
 		source:   e.sources.find(k),
 	}
 }
 
 // state reads the places; own is where the source's exact state is put.
 func (e *Engine) state(p *Packet, at places, own *Source) State {
+	k := KeyOf(p.Source)
 	s := State{
-		Tag:      e.seed.Tag(KeyOf(p.Source)),
+		Tag:      e.seed.Tag(k),
 		Cell:     UnpackCell(at.cell.Load()),
-		Around:   unpackBucket(at.around.Load()),
+		Around:   [2]Bucket{unpackBucket(at.around[0].Load()), unpackBucket(at.around[1].Load())},
 		All:      unpackBucket(at.all.Load()),
 		HalfOpen: unpackHalfOpen(at.halfOpen.Load()),
+		Name:     e.seed.Name(k),
+		Refused:  Refused(at.refused.Load()),
 		Live:     p.Service == policy.RTP && e.live(p.Port),
 	}
 	if at.source != nil {
@@ -181,11 +188,16 @@ func (e *Engine) judge(p *Packet, now Millis) Ruling {
 	if after.Cell != before.Cell {
 		at.cell.Store(after.Cell.Pack())
 	}
-	if after.Around != before.Around {
-		at.around.Store(after.Around.pack())
+	for i, b := range after.Around {
+		if b != before.Around[i] {
+			at.around[i].Store(b.pack())
+		}
 	}
 	if after.All != before.All {
 		at.all.Store(after.All.pack())
+	}
+	if after.Refused != before.Refused {
+		at.refused.Store(uint64(after.Refused))
 	}
 	if after.HalfOpen != before.HalfOpen {
 		at.halfOpen.Store(after.HalfOpen.pack())

@@ -22,7 +22,8 @@ func TestEngineKeepsWhatDecideSays(t *testing.T) {
 		t.Fatal(err)
 	}
 	own := Source{Class: policy.Known, Bucket: Bucket{Tokens: ^uint32(0)}}
-	cells, around, half, all := map[uint32]Cell{}, map[uint32]Bucket{}, map[uint32]HalfOpen{}, map[uint32]Bucket{}
+	cells, around, half, all := map[uint32]Cell{}, [2]map[uint32]Bucket{{}, {}}, map[uint32]HalfOpen{}, map[uint32]Bucket{}
+	refused := map[uint32]Refused{}
 	rng := rand.New(rand.NewPCG(2, 2))
 	now := Millis(5)
 	for n := range 100_000 {
@@ -33,11 +34,14 @@ func TestEngineKeepsWhatDecideSays(t *testing.T) {
 		p.Acks = p.TCP && !p.Opens
 		k := KeyOf(p.Source)
 		c, a, h, l := seed.Cell(k), seed.Around(AroundOf(p.Source)), seed.HalfOpen(k), Aggregate(p)
-		s := State{Tag: seed.Tag(k), Cell: cells[c], Around: around[a], HalfOpen: half[h], All: all[l]}
+		s := State{
+			Tag: seed.Tag(k), Cell: cells[c], HalfOpen: half[h], All: all[l],
+			Around: [2]Bucket{around[0][a[0]], around[1][a[1]]}, Name: seed.Name(k), Refused: refused[seed.Refused(k)],
+		}
 		if p.Source == known {
 			s.Source = &own
 		}
-		if look := e.Look(p); look.Cell != s.Cell || look.Around != s.Around || look.All != s.All || look.HalfOpen != s.HalfOpen {
+		if look := e.Look(p); look.Cell != s.Cell || look.Around != s.Around || look.All != s.All || look.HalfOpen != s.HalfOpen || look.Refused != s.Refused {
 			t.Fatalf("packet %d: the engine has %+v, want %+v", n, look, s)
 		}
 		want, after := Decide(p, s, pol, 0, false, now)
@@ -46,7 +50,8 @@ func TestEngineKeepsWhatDecideSays(t *testing.T) {
 		if got != want {
 			t.Fatalf("packet %d: %+v, want %+v", n, got, want)
 		}
-		cells[c], around[a], half[h], all[l] = after.Cell, after.Around, after.HalfOpen, after.All
+		cells[c], half[h], all[l], refused[seed.Refused(k)] = after.Cell, after.HalfOpen, after.All, after.Refused
+		around[0][a[0]], around[1][a[1]] = after.Around[0], after.Around[1]
 		if after.Source != nil {
 			own = *after.Source
 		}

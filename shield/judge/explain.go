@@ -136,7 +136,7 @@ func (x explainer) budget(f *Facts) {
 	}
 	switch f.Verdict {
 	case policy.Neighbourhood:
-		f.Budget = left("the unknown sources of its "+around(x.p.Source), x.s.Around.full(x.pol.Around, x.now).refill(x.pol.Around, x.now).Tokens, x.pol.Around)
+		f.Budget = left("the unknown sources of its "+around(x.p.Source), x.s.around(x.pol.Around, x.now), x.pol.Around)
 		f.Change = []string{"a higher budgets.neighbourhood"}
 	case policy.Strangers:
 		f.Budget = left("all unknown sources", x.s.All.full(x.pol.All, x.now).refill(x.pol.All, x.now).Tokens, x.pol.All)
@@ -149,11 +149,32 @@ func (x explainer) budget(f *Facts) {
 	} else {
 		f.Rule = fmt.Sprintf("%s may send %d packets a second, %d at once; %.1f are left", f.Budget.Of, f.Budget.Rate, f.Budget.Burst, f.Budget.Packets)
 	}
+	if f.Verdict == policy.Strangers {
+		f.Rule += x.kept()
+	}
 	if listed {
 		f.Rule = x.pol.Rule(f.List).String() + ": " + f.Rule
 		f.Change = append(f.Change, x.without(f.List))
 	}
 	x.more(f)
+}
+
+// kept says what of the strangers' budget is not for the source, and why: what is
+// known of it, and how its neighbourhood stands.
+func (x explainer) kept() string {
+	own := x.pol.Budgets[policy.Unknown]
+	_, returning := x.s.Cell.refill(x.s.Tag, own, x.now)
+	who := "is new here"
+	if returning == 1 || x.s.Refused.again(x.s.Name) {
+		who, returning = "comes back", 1
+	}
+	near := shared(x.pol.Around)
+	tokens := x.s.around(near, x.now)
+	where := "whatever its " + around(x.p.Source) + " sends"
+	if !x.pol.Around.Unlimited {
+		where = fmt.Sprintf("its %s has %.1f of %d packets left", around(x.p.Source), float64(tokens)/packet, near.Burst)
+	}
+	return fmt.Sprintf("; the last %d are not for this source: it %s, and %s", kept(x.pol.All, quietAt(tokens, near), returning)/packet, who, where)
 }
 
 // more adds what changes a verdict of a budget whoever's it is.

@@ -100,7 +100,9 @@ func TestExplanationsInWords(t *testing.T) {
 		"banned":   {sip("198.18.0.1"), State{Source: &Source{Class: policy.Ban, Until: 1060}}, "ES", "banned for another 1m0s", "lift the ban | wait until it ends | come over TCP"},
 		"unknown":  {sip("198.18.0.1"), State{}, "ES", "a source of class unknown may send 5 packets a second, 20 at once; 20.0 are left", "sending more"},
 		"spent":    {sip("198.18.0.1"), State{Cell: Cell{now, 0, 500}, Tag: 0}, "ES", "a source of class unknown may send 5 packets a second, 20 at once; 0.5 are left", "wait: packets come in | a higher budgets.unknown | answer a challenge"},
-		"network":  {sip("198.18.7.1"), State{Around: Bucket{now, 1}}, "ES", "the unknown sources of its 198.18.7.0/24 may send 50 packets a second", "wait: packets come in | a higher budgets.neighbourhood"},
+		"network":  {sip("198.18.7.1"), State{Around: both(Bucket{now, 1})}, "ES", "the unknown sources of its 198.18.7.0/24 may send 50 packets a second", "wait: packets come in | a higher budgets.neighbourhood"},
+		"crowd":    {sip("198.18.7.1"), State{Name: 9, All: Bucket{now, 1_000_000}}, "ES", "all unknown sources may send 2000 packets a second, 4000 at once; 1000.0 are left; the last 1000 are not for this source: it is new here, and its 198.18.7.0/24 has 200.0 of 200 packets left", "wait: packets come in | try again"},
+		"back":     {sip("198.18.7.1"), State{Name: 9, Refused: 9 << 16, Around: both(Bucket{now, 90_000}), All: Bucket{now, 2_000_000}}, "ES", "all unknown sources may send 2000 packets a second, 4000 at once; 2000.0 are left; the last 2000 are not for this source: it comes back, and its 198.18.7.0/24 has 90.0 of 200 packets left", "wait: packets come in | try again"},
 		"carriers": {sip("198.18.7.1"), State{Source: &Source{Class: policy.Carrier}}, "ES", "a source of class carrier has no budget", "denying ES to sip"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -3,10 +3,11 @@ package judge
 // The sizes of the tables, in cells; the kernel's are the same, so that sources
 // meet in a cell there as they do here.
 const (
-	Cells      = 1 << 18 // of unknown sources
-	Arounds    = 1 << 16 // of neighbourhoods
+	Cells      = 1 << 17 // of unknown sources: more than the 2,000 a second that come in are in a minute
+	Arounds    = 1 << 16 // of neighbourhoods, in each of two rows
 	HalfOpens  = 1 << 14
-	Aggregates = 32 // service*2, +1 for TCP, +16 for IPv6
+	Aggregates = 32      // service*2, +1 for TCP, +16 for IPv6
+	Refusals   = 1 << 19 // of four refused sources each
 )
 
 // A Seed is what keys are hashed with: a secret, so that nobody can choose an
@@ -28,10 +29,17 @@ func (s Seed) Cell(k Key) uint32 { return uint32(mix(uint64(k)^uint64(s)) & (Cel
 // Tag is what a cell remembers of the source that used it last.
 func (s Seed) Tag(k Key) uint16 { return uint16(mix(uint64(k)^uint64(s)) >> 52) }
 
-// Around is the place of a neighbourhood (AroundOf) among Arounds.
-func (s Seed) Around(k Key) uint32 {
-	return uint32(mix(uint64(k)^uint64(s)^0x9e3779b97f4a7c15) & (Arounds - 1))
+// Around are the places of a neighbourhood (AroundOf) among Arounds, one in each row.
+func (s Seed) Around(k Key) [2]uint32 {
+	h := mix(uint64(k) ^ uint64(s) ^ 0x9e3779b97f4a7c15)
+	return [2]uint32{uint32(h & (Arounds - 1)), uint32(h >> 32 & (Arounds - 1))}
 }
+
+// Refused is the place of an unknown source among Refusals.
+func (s Seed) Refused(k Key) uint32 { return uint32(mix(uint64(k)^uint64(s)) & (Refusals - 1)) }
+
+// Name is what Refused remembers of a source.
+func (s Seed) Name(k Key) uint16 { return max(1, uint16(mix(uint64(k)^uint64(s))>>48)) }
 
 // HalfOpen is the place of a source's half-open count among HalfOpens.
 func (s Seed) HalfOpen(k Key) uint32 {

@@ -96,8 +96,10 @@ type State struct {
 	Source   *Source // nil: none
 	Tag      uint16  // of the source's own hash (see Seed.Tag), to tell whether Cell is its
 	Cell     Cell
-	Around   Bucket
-	All      Bucket // of the packet's service and transport
+	Around   [2]Bucket // of the neighbourhood: it has one in each of two rows
+	All      Bucket    // of the packet's service and transport
+	Name     uint16    // of the source in Refused (see Seed.Name)
+	Refused  Refused
 	HalfOpen HalfOpen
 	Live     bool // the RTP port has a leg
 }

@@ -23,6 +23,9 @@ const (
 // Action is the value without its rule: one of ListNone, ListAllow, ListCarrier and ListDeny.
 func (v ListValue) Action() ListValue { return v &^ (1<<24 - 1) }
 
+// Kernel is the action as the kernel's table has it: 0 to 3, in the same order.
+func (v ListValue) Kernel() uint8 { return uint8(v >> 24) }
+
 // Index is the rule's place in Compiled.Rules.
 func (v ListValue) Index() int { return int(v & (1<<24 - 1)) }
 
@@ -34,8 +37,8 @@ type Compiled struct {
 	Around    Budget              // a neighbourhood
 	All       Budget              // strangers, per service, transport and family of addresses
 	HalfOpen  uint32
-	Lists     *trie.Trie              // 8 root bits, values are ListValue
-	Actions   *trie.Trie              // Lists without rules, for the kernel: much smaller, since equal parts are stored once
+	Lists     *trie.Trie[uint32]      // values are ListValue
+	Actions   *trie.Trie[uint8]       // Lists without rules, for the kernel: much smaller, since equal parts are stored once; values are ListValue.Kernel
 	Rules     []Rule                  // what Lists points into; index 0 is no rule
 	Countries [Services]CountryChoice // what Deny was made of, for explanations
 	Until     time.Time               // when an entry expires next, so it must be compiled again; zero: never
@@ -57,9 +60,13 @@ type CountryChoice struct {
 	Countries
 }
 
-// MaxListNodes is the room for lists in the kernel's table; package bpf has the
-// same number.
-const MaxListNodes = 1 << 16
+// MaxListWords is the room for lists in the kernel's table; package bpf has the same
+// number.
+const MaxListWords = 1 << 18
+
+// listRoots are small: most packets come from addresses that no list has anything
+// about, which a small root says from the processor's nearest caches.
+var listRoots = trie.Roots{V4: 12, V6: 12}
 
 // Compile makes the enforceable form of a document, without the entries that are
 // over at now. It fails, with Faults, on a document that Validate refuses and on
@@ -95,7 +102,8 @@ func Compile(d Document, version uint64, now time.Time) (*Compiled, error) {
 func (c *Compiled) compileLists(d Document, now time.Time) error {
 	n := len(d.Allow) + len(d.Deny) + len(d.Carriers)
 	c.Rules = append(make([]Rule, 0, n+1), Rule{})
-	entries := make([]trie.Entry, 0, n)
+	actions := make([]trie.Entry[uint8], 0, n)
+	rules := make([]trie.Entry[uint32], 0, n)
 	for _, l := range d.lists() {
 		for _, p := range l.entries {
 			if p.Expires != nil {
@@ -106,21 +114,20 @@ func (c *Compiled) compileLists(d Document, now time.Time) error {
 					c.Until = *p.Expires
 				}
 			}
-			entries = append(entries, trie.Entry{Prefix: Plain(p.Prefix), Value: uint32(l.value)})
+			prefix := Plain(p.Prefix)
+			actions = append(actions, trie.Entry[uint8]{Prefix: prefix, Value: l.value.Kernel()})
+			rules = append(rules, trie.Entry[uint32]{Prefix: prefix, Value: uint32(l.value) | uint32(len(c.Rules))})
 			c.Rules = append(c.Rules, Rule{l.name, p})
 		}
 	}
 	var err error
-	if c.Actions, err = trie.Build(8, entries); err != nil {
+	if c.Actions, err = trie.Build(listRoots, actions); err != nil {
 		return fmt.Errorf("policy: lists: %w", err)
 	}
-	if n := len(c.Actions.Nodes); n > MaxListNodes {
-		return Faults{{listsPath, fmt.Sprintf("take %d nodes of the kernel's table, which has %d; join neighbouring prefixes, or shorten IPv6 ones", n, MaxListNodes)}}
+	if n := len(c.Actions.Words); n > MaxListWords {
+		return Faults{{listsPath, fmt.Sprintf("take %d words of the kernel's table, which has %d; join neighbouring prefixes, or shorten IPv6 ones", n, MaxListWords)}}
 	}
-	for i := range entries {
-		entries[i].Value |= uint32(i + 1) // its rule
-	}
-	if c.Lists, err = trie.Build(8, entries); err != nil {
+	if c.Lists, err = trie.Build(listRoots, rules); err != nil {
 		return fmt.Errorf("policy: lists: %w", err)
 	}
 	return nil

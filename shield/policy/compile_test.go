@@ -157,7 +157,7 @@ func TestTheLongestPrefixDecides(t *testing.T) {
 				t.Fatalf("%v: %v, want %v", a, got, want)
 			}
 			action := map[string]ListValue{"": ListNone, "allow": ListAllow, "deny": ListDeny, "carriers": ListCarrier}[want.List]
-			if v.Action() != action || ListValue(c.Actions.Lookup(a)) != action {
+			if v.Action() != action || c.Actions.Lookup(a) != action.Kernel() {
 				t.Fatalf("%v: action %x, for the kernel %x, want %x", a, v.Action(), c.Actions.Lookup(a), action)
 			}
 		}
@@ -190,7 +190,7 @@ func TestListsThatTheKernelHasNoRoomFor(t *testing.T) {
 		t.Errorf("50,000 scattered IPv4 addresses: %v", err)
 	}
 	_, err := Compile(Document{Deny: scattered(5000, 128)}, 1, time.Now())
-	if err == nil || !strings.Contains(err.Error(), "nodes of the kernel's table") {
+	if err == nil || !strings.Contains(err.Error(), "words of the kernel's table") {
 		t.Errorf("5,000 scattered IPv6 addresses: %v", err)
 	}
 }
@@ -207,7 +207,7 @@ func BenchmarkCompile(b *testing.B) {
 			for b.Loop() {
 				c = compile(b, d, time.Now())
 			}
-			b.ReportMetric(float64(len(c.Actions.Nodes)), "nodes")
+			b.ReportMetric(float64(len(c.Actions.Words)), "words")
 		})
 	}
 }

@@ -54,7 +54,7 @@ func (p *pinned) away() error {
 // shielded is the shield with the whole world's table, the same countries denied
 // and the same budget for each source, and besides what it alone has: the lists, the
 // classes, and the budgets of neighbourhoods and of all strangers.
-func shielded(t *trie.Trie, denied []geo.Country) contender {
+func shielded(t *trie.Trie[uint8], denied []geo.Country) contender {
 	return contender{"shield", func(w *livegen.Wire) (g guard, err error) {
 		document := policy.Default()
 		document.Countries.Deny = denied
@@ -72,7 +72,7 @@ func shielded(t *trie.Trie, denied []geo.Country) contender {
 		err = errors.Join(
 			dropRest(w),
 			p.SetServices([]bpf.Port{{First: sipPort, Last: sipPort, Service: uint8(policy.SIP)}}),
-			p.SetCountries(t.Root4, t.Root6, t.Nodes))
+			p.SetCountries(bpf.Trie{Root4: t.Root4, Root6: t.Root6, Words: t.Words}))
 		if err != nil {
 			return guard{}, errors.Join(err, g.stop())
 		}
@@ -90,7 +90,7 @@ func kernel(c *policy.Compiled) bpf.Policy {
 	}
 	p := bpf.Policy{
 		Version: c.Version, Deny: c.Deny, Around: budget(c.Around), All: budget(c.All), HalfOpen: c.HalfOpen,
-		Root4: c.Actions.Root4, Root6: c.Actions.Root6, Nodes: c.Actions.Nodes,
+		Lists: bpf.Trie{Root4: c.Actions.Root4, Root6: c.Actions.Root6, Words: c.Actions.Words},
 	}
 	for class, b := range c.Budgets {
 		p.Budgets[class] = budget(b)

@@ -6,13 +6,14 @@ import (
 	"strings"
 	"time"
 
+	"github.com/lindero/lindero/bpf"
 	"github.com/lindero/lindero/bpf/livegen"
 	"github.com/lindero/lindero/geo"
 	"github.com/lindero/lindero/geo/trie"
 )
 
 // inKernel is what a table takes there, whatever is in it: two roots and all nodes.
-const inKernel = 2*4<<16 + geo.MaxNodes*64
+const inKernel = geo.MaxBytes
 
 // tableRound reads the database, compiles it, hands it to the kernel and swaps it in
 // the place of one that is in force, and says how long that took, how long the swap
@@ -29,7 +30,7 @@ func tableRound(w world, say func(string, ...any)) (whole, upload time.Duration,
 	}
 	defer func() { err = errors.Join(err, p.away()) }()
 	old := w.table.Trie()
-	if err := p.SetCountries(old.Root4, old.Root6, old.Nodes); err != nil {
+	if err := p.SetCountries(bpf.Trie{Root4: old.Root4, Root6: old.Root6, Words: old.Words}); err != nil {
 		return 0, 0, 0, err
 	}
 	began := time.Now()
@@ -39,12 +40,12 @@ func tableRound(w world, say func(string, ...any)) (whole, upload time.Duration,
 	}
 	compiled := time.Now()
 	x := t.Trie()
-	if err := p.SetCountries(x.Root4, x.Root6, x.Nodes); err != nil {
+	if err := p.SetCountries(bpf.Trie{Root4: x.Root4, Root6: x.Root6, Words: x.Words}); err != nil {
 		return 0, 0, 0, err
 	}
 	whole, upload = time.Since(began), time.Since(compiled)
 	i := t.Info()
-	say("%-18s read %v, compiled %v, uploaded and swapped %v; %d nodes", "world table", i.Read.Round(time.Millisecond), i.Compiled.Round(time.Millisecond), upload.Round(time.Millisecond), i.Nodes)
+	say("%-18s read %v, compiled %v, uploaded and swapped %v; %d KiB", "world table", i.Read.Round(time.Millisecond), i.Compiled.Round(time.Millisecond), upload.Round(time.Millisecond), i.Bytes>>10)
 	return whole, upload, float64(inKernel + i.Bytes), nil
 }
 
@@ -58,7 +59,7 @@ func (w world) again() (*geo.Table, error) {
 
 // peerTable is how long nftables takes for the same IPv4 prefixes, each with its
 // country, ready for rules by country.
-func peerTable(t *trie.Trie, say func(string, ...any)) (took time.Duration, err error) {
+func peerTable(t *trie.Trie[uint8], say func(string, ...any)) (took time.Duration, err error) {
 	wire, err := livegen.NewWire()
 	if err != nil {
 		return 0, err

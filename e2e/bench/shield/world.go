@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/binary"
 	"fmt"
+	"math/bits"
 	"math/rand/v2"
 	"net/netip"
 	"os"
@@ -115,7 +116,7 @@ func synthetic() map[netip.Prefix]geo.Country {
 
 // prefixes4 are the fewest IPv4 prefixes that hold the addresses of those
 // countries, of all when none is named, as firewalls want them.
-func prefixes4(t *trie.Trie, of ...geo.Country) []netip.Prefix {
+func prefixes4(t *trie.Trie[uint8], of ...geo.Country) []netip.Prefix {
 	var list []netip.Prefix
 	add := func(first uint32, bits int) {
 		list = append(list, netip.PrefixFrom(netip.AddrFrom4([4]byte(binary.BigEndian.AppendUint32(nil, first))), bits))
@@ -124,22 +125,22 @@ func prefixes4(t *trie.Trie, of ...geo.Country) []netip.Prefix {
 			list = list[:n-1]
 		}
 	}
-	var walk func(entry, first uint32, bits int)
-	walk = func(entry, first uint32, bits int) {
-		if entry&trie.Leaf == 0 {
-			for i, e := range t.Nodes[entry] {
-				walk(e, first|uint32(i)<<(28-bits), bits+4)
-			}
-			return
+	var begun uint64
+	wanted := false
+	until := func(end uint64) {
+		for wanted && begun < end {
+			zeros := min(bits.TrailingZeros64(begun|1<<32), bits.Len64(end-begun)-1)
+			add(uint32(begun), 32-zeros)
+			begun += 1 << zeros
 		}
-		c := geo.Country(entry &^ trie.Leaf)
-		if c != geo.Unknown && (len(of) == 0 || slices.Contains(of, c)) {
-			add(first, bits)
-		}
+		begun = end
 	}
-	for i, e := range t.Root4 {
-		walk(e, uint32(i)<<(32-t.RootBits), t.RootBits)
+	for first, v := range t.Runs(true) {
+		until(first.Hi >> 32)
+		c := geo.Country(v)
+		wanted = c != geo.Unknown && (len(of) == 0 || slices.Contains(of, c))
 	}
+	until(1 << 32)
 	return list
 }
 

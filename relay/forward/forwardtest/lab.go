@@ -19,8 +19,8 @@ import (
 )
 
 // A Lab is a Network of three namespaces: the relay's, and one on each of its
-// sides, joined by veths. On the relay's devices are the shield and, behind it, the
-// forwarder of the Lab. It needs root, and goes with the test.
+// sides, joined by veths. On the relay's devices is the Lab's
+// forwarder. It needs root, and goes with the test.
 type Lab struct {
 	Forwarder *bpf.Forwarder
 
@@ -44,7 +44,8 @@ func address(side, host int, six bool) netip.Addr {
 	return netip.AddrFrom4([4]byte{198, 51, 100, byte(side*128 + host + 2)})
 }
 
-// NewLab builds a Lab whose devices have XDP in a mode, native or generic.
+// NewLab builds a Lab whose devices repeat packets in a mode: by XDP, native or
+// generic, behind the shield; or by TCX, without one.
 func NewLab(t *testing.T, mode bpf.Mode) *Lab {
 	t.Helper()
 	for _, tool := range []string{"ip", "ethtool"} {
@@ -169,7 +170,14 @@ func (l *Lab) load(t *testing.T, mode bpf.Mode) {
 		t.Cleanup(func() { f.Close() })
 		l.Forwarder = f
 		for side := range l.sides {
-			s, err := bpf.Open(bpf.Options{Device: fmt.Sprint("r", side), Pin: pins, Mode: mode, Owner: "relay"})
+			device := fmt.Sprint("r", side)
+			if mode == bpf.TCX {
+				if err := f.Attach(device, errors.New("the test wants it so")); err != nil {
+					return err
+				}
+				continue
+			}
+			s, err := bpf.Open(bpf.Options{Device: device, Pin: pins, Mode: mode, Owner: "relay"})
 			if err != nil {
 				return err
 			}

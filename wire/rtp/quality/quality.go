@@ -114,28 +114,28 @@ type codec struct {
 	delay time.Duration // of a 20 ms packet and what the coder looks ahead
 }
 
-// codecs have their values by ITU-T G.113 (11/2007) Appendix I where it has them.
-// All others are estimates, said so: they order calls rightly, no more. Wideband
-// codecs are rated on the scale of the telephone band, whose best is G.711; what
-// they are better than that is not seen.
+// codecs have their values by ITU-T G.113 Appendix I where it has them. All others
+// are estimates, said so: they order calls rightly, no more. Wideband codecs are
+// rated on the scale of the telephone band, whose best is G.711; what they are
+// better than that is not seen.
 var codecs = [...]codec{
-	// Table I.4: 25.1 with the concealment of G.711 Appendix I, which telephones
-	// have today; without any it is 4.3.
+	// Appendix I: with the concealment of G.711 Appendix I, which telephones have
+	// today; without any, Bpl is 4.3.
 	{"PCMU", 0, 25.1, 20 * time.Millisecond},
 	{"PCMA", 0, 25.1, 20 * time.Millisecond},
-	// Ie by table I.1; Bpl estimated as that of G.711, of which it is half a band.
+	// Estimates: nothing lost of the telephone band, concealed as G.711 is.
 	{"G722", 0, 25.1, 22 * time.Millisecond},
-	// Ie of full rate by table I.1; Bpl estimated as GSM-EFR's (10.0, table I.4).
+	// Ie of full rate by Appendix I; Bpl estimated as that of GSM-EFR there.
 	{"GSM", 20, 10, 20 * time.Millisecond},
-	// Ie by table I.1 for 40, 32, 24 and 16 kbit/s; Bpl estimated: its predictor
-	// goes wrong for a while after a loss, as that of GSM does.
+	// Ie of 40, 32, 24 and 16 kbit/s by Appendix I; Bpl estimated: the predictor goes
+	// wrong for a while after a loss, as that of GSM does.
 	{"G726-40", 2, 10, 20 * time.Millisecond},
 	{"G726-32", 7, 10, 20 * time.Millisecond},
 	{"G726-24", 25, 10, 20 * time.Millisecond},
 	{"G726-16", 50, 10, 20 * time.Millisecond},
-	// Table I.4: of G.729 Annex A with VAD.
+	// Appendix I: Annex A with VAD, which most telephones have.
 	{"G729", 11, 19, 25 * time.Millisecond},
-	// Estimates: iLBC is near G.729 without loss and made for losing packets.
+	// Estimates: near G.729 without loss, and made for losing packets.
 	{"ILBC", 11, 32, 25 * time.Millisecond},
 	// Estimates: at 32 kbit/s as good as the band allows, with concealment of its own.
 	{"OPUS", 0, 25.1, 26500 * time.Microsecond},
