@@ -54,9 +54,14 @@ metrics: 127.0.0.1:9464
 // newRelayLab starts a relay that repeats packets in the kernel or in user space.
 func newRelayLab(t *testing.T, kernel bool) *relayLab {
 	t.Helper()
+	if _, err := exec.LookPath("ethtool"); err != nil {
+		t.Skip("ethtool is not installed; make tools does that")
+	}
 	l := &relayLab{Lab: lab.New(t), t: t, dir: lab.DataDir(t), kernel: kernel}
 	l.server = l.Server("server", relayOutside)
 	l.server.Also(relayInside)
+	// So that what leaves as one message is packets on the wire already, to be counted.
+	l.server.Run("ethtool", "-K", "eth0", "tx-udp-segmentation", "off")
 	text := fmt.Sprintf(relayFile, firstMedia, lastMedia)
 	if kernel {
 		l.mountBPF()
@@ -88,9 +93,6 @@ func (l *relayLab) start() {
 // mountBPF gives the relay's pins a place of their own.
 func (l *relayLab) mountBPF() {
 	l.t.Helper()
-	if _, err := exec.LookPath("ethtool"); err != nil {
-		l.t.Skip("ethtool is not installed; make tools does that")
-	}
 	dir := l.file("bpf")
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		l.t.Fatal(err)
