@@ -59,7 +59,7 @@ func (d *deployment) packets(call string) int64 {
 	if r.Result != ng.ResultOK {
 		d.t.Fatalf("query of %s: %+v", call, r)
 	}
-	return int64(r.More.Dict(ng.KeyTotals).Dict("RTP").Int("packets"))
+	return r.More.Dict(ng.KeyTotals).Dict("RTP").Int("packets")
 }
 
 // Our edge drives a relay nobody here wrote: its calls have sound, may be held and
