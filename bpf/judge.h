@@ -87,8 +87,10 @@ static __always_inline enum verdict budget(struct buckets *b, struct packet *p, 
 	return v == VERDICT_PASSED && p->later ? VERDICT_FRAGMENT : v;
 }
 
-/* open judges the beginning of a connection: one that never ends its handshake is
- * remembered against its source for a while. */
+/* open judges the beginning of a stranger's connection: one that never ends its
+ * handshake is remembered against its source for a while. Whom we know has its budget
+ * instead: the first packet of a connection can be forged, and would otherwise keep
+ * a phone out in whose name somebody sends them. */
 static __always_inline enum verdict open(struct buckets *b, struct packet *p, struct source *s, const struct policy *y,
 					 struct half_open *h, __u32 now)
 {
@@ -119,7 +121,7 @@ static __always_inline enum verdict spend(struct buckets *b, struct packet *p, s
 	struct half_open *h;
 	__u32 count;
 
-	if (!p->tcp)
+	if (!p->tcp || (p->opens && p->class != CLASS_UNKNOWN))
 		return budget(b, p, s, y, now);
 	h = &b->half_open[mix64(p->high ^ seed ^ HALF_OPEN_SALT) & (HALF_OPENS - 1)];
 	if (p->opens)

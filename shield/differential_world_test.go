@@ -98,7 +98,7 @@ func (g generator) policy(t testing.TB) *policy.Compiled {
 		Budgets: policy.Budgets{
 			Unknown: g.budget(policy.MaxUnknownBurst), Known: g.budget(policy.MaxBurst), Registered: g.budget(policy.MaxBurst),
 			Carrier: g.budget(policy.MaxBurst), Neighbourhood: g.budget(policy.MaxBurst), Strangers: g.budget(policy.MaxBurst),
-			HalfOpen: 1 + g.Uint32N(6),
+			HalfOpen: 1 + g.Uint32N(2),
 		},
 	}
 	for _, s := range []string{"sip", "web", "media"} {

@@ -104,15 +104,17 @@ func admit(p *Packet, s *State, src *Source, class policy.Class, pol *policy.Com
 		}
 		return policy.Connection
 	}
+	// Whom we know has its budget instead: a forged SYN must not keep a phone out.
+	counted := p.Opens && class == policy.Unknown
 	half := s.HalfOpen
-	if p.Opens {
+	if counted {
 		half = half.forget(now)
 		if half.Count >= pol.HalfOpen {
 			return policy.HalfOpen
 		}
 	}
 	v := spend(p, s, src, class, pol, now)
-	if p.Opens && v == policy.Passed {
+	if counted && v == policy.Passed {
 		half.Count++
 		s.HalfOpen = half
 	}

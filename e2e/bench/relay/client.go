@@ -66,7 +66,7 @@ func portOf(b []byte) (uint16, error) {
 }
 
 // call sets one up: the caller sends from and hears at its port, and the callee.
-func (c *client) call(id string, caller, callee uint16) (inward, outward flow, err error) {
+func (c *client) call(id string, caller uint16, callee netip.AddrPort) (inward, outward flow, err error) {
 	offer := ng.Command{
 		Name: ng.Offer, CallID: id, FromTag: "a", SDP: described(callerAddr, caller), Direction: [2]string{"external", "internal"},
 		Replace: []string{ng.ReplaceOrigin, ng.ReplaceSession}, Flags: []string{ng.FlagTrustAddress}, ICE: ng.ICERemove,
@@ -80,7 +80,7 @@ func (c *client) call(id string, caller, callee uint16) (inward, outward flow, e
 		return inward, outward, err
 	}
 	answer := offer
-	answer.Name, answer.ToTag, answer.SDP, answer.Direction = ng.Answer, "b", described(calleeAddr, callee), [2]string{"internal", "external"}
+	answer.Name, answer.ToTag, answer.SDP, answer.Direction = ng.Answer, "b", described(callee.Addr(), callee.Port()), [2]string{"internal", "external"}
 	if r, err = c.do(answer); err != nil {
 		return inward, outward, fmt.Errorf("answer: %w", err)
 	}
@@ -88,16 +88,16 @@ func (c *client) call(id string, caller, callee uint16) (inward, outward flow, e
 	if err != nil {
 		return inward, outward, err
 	}
-	return flow{caller, outside, inside, callee}, flow{callee, inside, outside, caller}, nil
+	return flow{caller, outside, inside, callee.Port()}, flow{callee.Port(), inside, outside, caller}, nil
 }
 
-// calls sets n up, one after the other. Callers have even ports from 4000, callees too.
-func (c *client) calls(prefix string, n, first int) (inward, outward []flow, err error) {
+// calls sets n up, one after the other, or as many as the relay takes. Callers have even ports from 4000.
+func (c *contender) calls(prefix string, n, first int) (inward, outward []flow, err error) {
 	for i := first; i < first+n; i++ {
-		port := uint16(4000 + 2*i)
-		in, out, err := c.call(fmt.Sprintf("%s-%d", prefix, i), port, port)
+		callee := netip.AddrPortFrom(c.callee.addr, c.callee.first+uint16(2*i))
+		in, out, err := c.client.call(fmt.Sprintf("%s-%d", prefix, i), uint16(4000+2*i), callee)
 		if err != nil {
-			return nil, nil, err
+			return inward, outward, err
 		}
 		inward, outward = append(inward, in), append(outward, out)
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"time"
@@ -25,11 +26,18 @@ const (
 // A contender is a relay under test, on a street of its own.
 type contender struct {
 	name   string
+	callee party
 	street *street
 	group  process.Group
 	client *client
 	learns bool // packets must come for a while before it is at its best
 	close  func() error
+}
+
+// A party is where all callees are: an address, and ports from first on, even ones.
+type party struct {
+	addr  netip.Addr
+	first uint16
 }
 
 // Names of contenders.
@@ -39,8 +47,9 @@ const (
 	rtpengine  = "rtpengine, user space"
 )
 
-// begin starts a contender.
-func begin(ctx context.Context, name, binary string) (*contender, error) {
+// begin starts a contender, whose inside address is inside: its own, towards the
+// callees, or the one that it has towards callers, too.
+func begin(ctx context.Context, name, binary string, inside netip.Addr) (*contender, error) {
 	s, err := newStreet()
 	if err != nil {
 		return nil, err
@@ -49,7 +58,10 @@ func begin(ctx context.Context, name, binary string) (*contender, error) {
 	if err != nil {
 		return nil, errors.Join(err, s.close())
 	}
-	c := &contender{name: name, street: s}
+	c := &contender{name: name, street: s, callee: party{calleeAddr, 4000}}
+	if inside == outsideAddr {
+		c.callee = party{callerAddr, 4000 + 2*mostCalls}
+	}
 	var stop func()
 	c.close = func() error {
 		if c.client != nil {
@@ -67,11 +79,11 @@ func begin(ctx context.Context, name, binary string) (*contender, error) {
 	if name == rtpengine {
 		c.learns = true
 		args = []string{"rtpengine", "--config-file=none", "--foreground", "--log-stderr", "--log-level=4", "--table=-1", "--num-threads=2",
-			"--interface=external/" + outsideAddr.String(), "--interface=internal/" + insideAddr.String(),
+			"--interface=external/" + outsideAddr.String(), "--interface=internal/" + inside.String(),
 			fmt.Sprintf("--listen-ng=%v:%d", outsideAddr, ngPort), fmt.Sprintf("--port-min=%d", firstPort), fmt.Sprintf("--port-max=%d", lastPort),
 			"--delete-delay=0", "--pidfile=" + filepath.Join(dir, "rtpengine.pid")}
 	} else {
-		file, err := configure(name, dir)
+		file, err := configure(name, dir, inside)
 		if err != nil {
 			return nil, errors.Join(err, c.close())
 		}
@@ -95,7 +107,7 @@ func begin(ctx context.Context, name, binary string) (*contender, error) {
 }
 
 // configure writes the file of our relay.
-func configure(name, dir string) (string, error) {
+func configure(name, dir string, inside netip.Addr) (string, error) {
 	shield := map[string]any{"mode": "off"}
 	if name == oursKernel {
 		shield = map[string]any{
@@ -105,7 +117,7 @@ func configure(name, dir string) (string, error) {
 	}
 	b, err := json.Marshal(map[string]any{
 		"role": "relay", "metrics": "off", "id": "bench", "ng": fmt.Sprintf("%v:%d", outsideAddr, ngPort),
-		"external": outsideAddr, "internal": insideAddr, "media_ports": fmt.Sprintf("%d-%d", firstPort, lastPort),
+		"external": outsideAddr, "internal": inside, "media_ports": fmt.Sprintf("%d-%d", firstPort, lastPort),
 		"max_calls": 14000, "port_rest": "1s", "shield": shield,
 	})
 	if err != nil {

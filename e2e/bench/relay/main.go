@@ -152,12 +152,12 @@ func (b *bench) costs(ctx context.Context) error {
 
 // cost measures one contender, as fast as it can and paced.
 func (b *bench) cost(ctx context.Context, name string, packets uint64) (flat, slow cost, err error) {
-	c, err := begin(ctx, name, b.binary)
+	c, err := begin(ctx, name, b.binary, insideAddr)
 	if err != nil {
 		return flat, slow, err
 	}
 	defer func() { err = errors.Join(err, c.close()) }()
-	in, _, err := c.client.calls("cost", flows, 0)
+	in, _, err := c.calls("cost", flows, 0)
 	if err != nil {
 		return flat, slow, err
 	}

@@ -33,7 +33,7 @@ func (b *bench) offers(ctx context.Context) error {
 }
 
 func (b *bench) offered(ctx context.Context, name string) (rate float64, err error) {
-	c, err := begin(ctx, name, b.binary)
+	c, err := begin(ctx, name, b.binary, insideAddr)
 	if err != nil {
 		return 0, err
 	}
@@ -91,20 +91,20 @@ func (b *bench) memory(ctx context.Context) error {
 }
 
 func (b *bench) grown(ctx context.Context, name string) (kB float64, err error) {
-	c, err := begin(ctx, name, b.binary)
+	c, err := begin(ctx, name, b.binary, insideAddr)
 	if err != nil {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, c.close()) }()
 	// What the first calls make for all to come is not theirs.
-	if _, _, err := c.client.calls("first", 50, 0); err != nil {
+	if _, _, err := c.calls("first", 50, 0); err != nil {
 		return 0, err
 	}
 	before, err := c.group.Memory()
 	if err != nil {
 		return 0, err
 	}
-	in, out, err := c.client.calls("resident", resident, 50)
+	in, out, err := c.calls("resident", resident, 50)
 	if err != nil {
 		return 0, err
 	}
