@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -133,6 +134,7 @@ func TestStrangersNeitherHearNorAreHeard(t *testing.T) {
 		a.claim = netip.MustParseAddrPort("192.168.1.2:4000") // behind a NAT
 		s.ssrc = 0xbad
 		l.connect("call", a, b)
+		lines := strings.Count(l.relay.Output(), "\n")
 		b.talk()
 		l.attack(s, a, b, 20)
 		l.spared(t, l.stranger)
@@ -145,8 +147,12 @@ func TestStrangersNeitherHearNorAreHeard(t *testing.T) {
 		l.attack(s, a, b, 20) // within the window
 		l.heardAfter(t, a, b, 200)
 		l.attack(s, a, b, 20) // after it
-		if n := l.stat("call", "wrong source"); n < 20*3*2*6 {
-			t.Errorf("%d packets of a stranger were counted", n)
+		const all = 3 * 20 * 2 * 2 * 7
+		if n := l.stat("call", "wrong source"); n != all {
+			t.Errorf("%d packets of a stranger were counted, of %d", n, all)
+		}
+		if more := strings.Count(l.relay.Output(), "\n") - lines; more > 5 {
+			t.Errorf("%d lines were logged of %d packets", more, all)
 		}
 		// What comes from the right address and says good-bye ends nothing either.
 		l.spoof(l.stranger, a.at, netip.AddrPortFrom(a.relay.Addr(), a.relay.Port()+1), bye(a.ssrc), report(a.ssrc))
