@@ -26,7 +26,7 @@ const (
 )
 
 func newDoctorCommand() *cobra.Command {
-	var data string
+	var data, path string
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "What this machine can do for lindero, and why",
@@ -34,14 +34,27 @@ func newDoctorCommand() *cobra.Command {
 ports, limits, Consul and PostgreSQL, and says for each what works, in which mode,
 and what to do for more. It changes nothing and attaches nothing.
 
+With --config it looks at what a relay of that file needs instead: its addresses,
+ports, certificates and open files, and how packets would be repeated by each device.
+
 It fails only when something lindero cannot do without is missing.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			findings := examine(cmd.Context(), data)
+			var findings []finding
+			if path == "" {
+				findings = examine(cmd.Context(), data)
+			} else {
+				cfg, devices, err := relayConfig(path)
+				if err != nil {
+					return err
+				}
+				findings = examineRelay(cmd.Context(), cfg, devices)
+			}
 			printFindings(cmd.OutOrStdout(), findings)
 			return judge(findings)
 		},
 	}
+	cmd.Flags().StringVar(&path, "config", "", "`file` of a relay, or of lindero up, to look at what it needs")
 	cmd.Flags().StringVar(&data, "data", defaultUp().Data, "`directory` of lindero up, where its country database is looked for")
 	return cmd
 }
@@ -65,7 +78,7 @@ func judge(findings []finding) error {
 		}
 	}
 	if n > 0 {
-		return fmt.Errorf("doctor: %d of %d things are in the way of a default start", n, len(findings))
+		return fmt.Errorf("doctor: %d of %d things are in the way of a start", n, len(findings))
 	}
 	return nil
 }

@@ -17,8 +17,9 @@ const (
 type commands struct {
 	mu      sync.Mutex // guards the fields below
 	proxies map[netip.Addr]*proxy
-	window  window // now
-	last    window // the interval before, whole
+	window  window        // now
+	last    window        // the interval before, whole
+	talk    time.Duration // of all calls that have ended, as of the last second
 }
 
 // A proxy is who sent commands.
@@ -32,6 +33,11 @@ type timing struct {
 	n           uint64
 	all         time.Duration
 	least, most time.Duration
+
+	// In an interval: commands in the second that has begun, and in those of its whole
+	// seconds that had fewest and most.
+	second            uint64
+	rarest, mostOften uint64
 }
 
 func (t *timing) add(d time.Duration) {
@@ -41,6 +47,7 @@ func (t *timing) add(d time.Duration) {
 	t.most = max(t.most, d)
 	t.all += d
 	t.n++
+	t.second++
 }
 
 // A window is one interval.
@@ -48,7 +55,10 @@ type window struct {
 	begun    time.Time
 	counts   map[string]*timing
 	min, max int // of calls
-	sampled  bool
+	seconds  int // that were looked at
+
+	talk   time.Duration // that calls that had ended before it lasted
+	talked time.Duration // that those that ended in it did, once it is over
 }
 
 // counted are the commands of statistics, with rtpengine's short names.
@@ -57,6 +67,10 @@ func counted() []struct{ name, short string } {
 		{ng.Ping, "ping"}, {ng.Offer, "offer"}, {ng.Answer, "answer"}, {ng.Delete, "delete"}, {ng.Query, "query"}, {ng.List, "list"},
 		{ng.BlockDTMF, "blkdtmf"}, {ng.UnblockDTMF, "unblkdtmf"}, {ng.BlockMedia, "blkmedia"}, {ng.UnblockMedia, "unblkmedia"},
 		{ng.PlayDTMF, "playdtmf"}, {ng.Statistics, "stats"}, {ng.SilenceMedia, "slnmedia"}, {ng.UnsilenceMedia, "unslnmedia"},
+		// What is asked for in vain is counted, too.
+		{ng.StartRecording, "startrec"}, {ng.StopRecording, "stoprec"}, {ng.PauseRecording, "pauserec"},
+		{ng.StartForwarding, "startfwd"}, {ng.StopForwarding, "stopfwd"}, {ng.PlayMedia, "playmedia"}, {ng.StopMedia, "stopmedia"},
+		{ng.Publish, "pub"}, {ng.SubscribeRequest, "subreq"}, {ng.SubscribeAnswer, "subans"}, {ng.Unsubscribe, "unsub"}, {ng.Connect, "connect"},
 	}
 }
 
@@ -94,17 +108,26 @@ func count(in map[string]*timing, name string, took time.Duration) {
 	in[name].add(took)
 }
 
-// calls notes how many calls there are.
-func (c *commands) calls(n int, now time.Time) {
+// second notes, once a second, how many calls there are and how long those that ended
+// lasted, and how often each command came since it was called last.
+func (c *commands) second(calls int, talk time.Duration, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.talk = talk
 	c.turn(now)
 	w := &c.window
-	if !w.sampled || n < w.min {
-		w.min = n
+	if w.seconds == 0 || calls < w.min {
+		w.min = calls
 	}
-	w.max = max(w.max, n)
-	w.sampled = true
+	w.max = max(w.max, calls)
+	for _, t := range w.counts {
+		if w.seconds == 0 || t.second < t.rarest {
+			t.rarest = t.second
+		}
+		t.mostOften = max(t.mostOften, t.second)
+		t.second = 0
+	}
+	w.seconds++
 }
 
 // turn begins a new interval when it is time.
@@ -114,8 +137,9 @@ func (c *commands) turn(now time.Time) {
 		return
 	case age < 2*interval:
 		c.last = c.window
+		c.last.talked = c.talk - c.last.talk
 	default:
 		c.last = window{}
 	}
-	c.window = window{begun: now, counts: make(map[string]*timing)}
+	c.window = window{begun: now, counts: make(map[string]*timing), talk: c.talk}
 }

@@ -19,6 +19,7 @@ type Config struct {
 	NG          netip.AddrPort `yaml:"ng"`           // where NG commands are taken (UDP); a private address
 	NGListen    []Listener     `yaml:"ng_listen"`    // where else: tcp://, tls://, http://, https://
 	NGTLS       NGTLS          `yaml:"ng_tls"`       // certificates of tls and https listeners
+	NGLimits    NGLimits       `yaml:"ng_limits"`    // of connections, whatever their transport
 	External    Interface      `yaml:"external"`     // towards phones and carriers
 	Internal    Interface      `yaml:"internal"`     // towards core and other relays
 	Interfaces  []Named        `yaml:"interfaces"`   // more networks, or more addresses of one; the first is the default then
@@ -38,6 +39,7 @@ func DefaultConfig() Config {
 	return Config{
 		ID:          "relay-1",
 		NG:          netip.AddrPortFrom(local, 2223),
+		NGLimits:    NGLimits{Connections: 1024, PerSource: 64, Unanswered: 256},
 		External:    Interface{Bind: local},
 		Internal:    Interface{Bind: local},
 		MediaPorts:  PortRange{30000, 39999},

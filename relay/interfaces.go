@@ -2,6 +2,7 @@ package relay
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 )
 
@@ -48,3 +49,6 @@ func (c Config) faces() []Named {
 	}
 	return all
 }
+
+// Binds are the addresses of this machine that media comes to, each once.
+func (c Config) Binds() []netip.Addr { return binds(c) }

@@ -90,8 +90,8 @@ func TestInterfacesBesideExternalAndInternal(t *testing.T) {
 func TestWhatIsNotDone(t *testing.T) {
 	g := newRig(t)
 	c := offer(newPhone(t, outside), outside)
-	c.ICE, c.T38 = ng.ICEForce, []string{"decode"}
-	if r := g.do(c, ng.ResultOK); r.Warning != "not done here: ICE=force, t38=decode" {
+	c.ICE, c.T38, c.Flags = ng.ICEForce, []string{"decode"}, []string{ng.FlagSingleCodec, ng.FlagStrictSource}
+	if r := g.do(c, ng.ResultOK); r.Warning != "not done here: ICE=force, single-codec, t38=decode" {
 		t.Errorf("warning %q", r.Warning)
 	}
 	for reason, c := range map[string]ng.Command{

@@ -56,8 +56,21 @@ type NGTLS struct {
 	Names    []string `yaml:"names"`     // and whom of them: names in the certificate; none means all
 }
 
-// validateListeners reports what is wrong with ng_listen and ng_tls.
+// NGLimits bound what those who send commands over connections may take.
+type NGLimits struct {
+	Connections int `yaml:"connections"` // open at once; more are closed at once
+	PerSource   int `yaml:"per_source"`  // of those, from one IPv4 address or IPv6 /64
+	Unanswered  int `yaml:"unanswered"`  // commands of one connection; the next is read when one is answered
+}
+
+// validateListeners reports what is wrong with ng_listen, ng_tls and ng_limits.
 func (c Config) validateListeners(check func(ok bool, format string, args ...any)) {
+	for _, l := range []struct {
+		key string
+		n   int
+	}{{"connections", c.NGLimits.Connections}, {"per_source", c.NGLimits.PerSource}, {"unanswered", c.NGLimits.Unanswered}} {
+		check(l.n > 0, "ng_limits.%s: must be above 0", l.key)
+	}
 	for i, l := range c.NGListen {
 		switch {
 		case !l.Address.IsValid() || l.Scheme == "":
@@ -88,7 +101,8 @@ type stream struct {
 
 // listen opens all sockets, or none.
 func listen(cfg Config, log *slog.Logger, handle ng.Handler) (*listeners, error) {
-	l := &listeners{server: ng.NewServer(ng.ServerConfig{Log: log}, handle)}
+	limits := ng.ServerConfig{Log: log, Conns: cfg.NGLimits.Connections, PerSource: cfg.NGLimits.PerSource, Pipelined: cfg.NGLimits.Unanswered}
+	l := &listeners{server: ng.NewServer(limits, handle)}
 	if err := l.open(cfg, log); err != nil {
 		return nil, errors.Join(err, l.close())
 	}

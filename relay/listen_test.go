@@ -267,3 +267,47 @@ func TestListenersInTheConfiguration(t *testing.T) {
 		}
 	}
 }
+
+// A second connection from one address is closed when the configuration says so.
+func TestLimitsOfConnections(t *testing.T) {
+	g := newRig(t, func(c *relay.Config) {
+		c.NGListen = []relay.Listener{{Scheme: "tcp", Address: netip.MustParseAddrPort("127.0.0.1:0")}}
+		c.NGLimits.PerSource = 1
+	})
+	at := g.relay.Addresses().Listen[0].Address.String()
+	first, err := net.Dial("tcp", at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.Close()
+	ping := func(c net.Conn) (string, error) {
+		if err := c.SetDeadline(time.Now().Add(5 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		_, err := io.WriteString(c, "1 d7:command4:pinge")
+		b := make([]byte, 100)
+		n, err2 := c.Read(b)
+		if err == nil {
+			err = err2
+		}
+		return string(b[:n]), err
+	}
+	if reply, err := ping(first); err != nil || !strings.Contains(reply, "pong") {
+		t.Fatal(reply, err)
+	}
+	second, err := net.Dial("tcp", at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer second.Close()
+	if reply, err := ping(second); err == nil {
+		t.Errorf("the second is answered %q", reply)
+	}
+	c := relay.DefaultConfig()
+	c.NGLimits = relay.NGLimits{Connections: 10, PerSource: -1}
+	for _, fault := range []string{"ng_limits.per_source: must be above 0", "ng_limits.unanswered: must be above 0"} {
+		if err := c.Validate(); err == nil || !strings.Contains(err.Error(), fault) {
+			t.Errorf("%v, not %s", err, fault)
+		}
+	}
+}

@@ -83,6 +83,11 @@ func unserved(c ng.Command) string {
 	if c.TOS != nil {
 		what = append(what, "TOS")
 	}
+	for _, f := range []string{ng.FlagGenerateMid, ng.FlagNoPortLatching, ng.FlagPierceNAT, ng.FlagSingleCodec, ng.FlagStripExtmap} {
+		if c.Has(f) {
+			what = append(what, f)
+		}
+	}
 	if len(what) == 0 {
 		return ""
 	}

@@ -300,14 +300,55 @@ func TestAcrossFamilies(t *testing.T) {
 	talk(a, b, 20)
 }
 
+// A phone goes from an IPv4 network to an IPv6 one in the middle of a call: both sides
+// go on hearing each other.
+func TestAPhoneChangesItsFamily(t *testing.T) {
+	g := newRig(t, manyInterfaces)
+	a, b := newPhone(t, outside), newPhone(t, inside)
+	first := offer(a, "")
+	first.Direction = [2]string{"dual", "internal"}
+	second := answer(b)
+	second.Direction = [2]string{"internal", "dual"}
+	b.hear(g.do(first, ng.ResultOK).SDP)
+	a.hear(g.do(second, ng.ResultOK).SDP)
+	talk(a, b, 10)
+
+	moved := &phone{t: t, rtp: listen6(t), rtcp: listen6(t), claims: netip.IPv6Loopback(), ssrc: a.ssrc, sequence: a.sequence}
+	again := first
+	again.ToTag = "b"
+	again.SDP = bodyOf("::1", fmt.Sprintf("m=audio %d RTP/AVP 0", addr(moved.rtp).Port()), fmt.Sprintf("a=rtcp:%d", addr(moved.rtcp).Port()))
+	was := b.peer
+	b.hear(g.do(again, ng.ResultOK).SDP)
+	if b.peer != was {
+		t.Errorf("the other side is moved from %v to %v", was, b.peer)
+	}
+	moved.hear(g.do(second, ng.ResultOK).SDP)
+	if moved.peer.Addr() != netip.IPv6Loopback() {
+		t.Fatalf("it is told %v", moved.peer)
+	}
+	talk(moved, b, 10)
+	a.send()
+	b.silent() // who was there before is not heard any more
+	r := g.do(ng.Command{Name: ng.Delete, CallID: "call", FromTag: "a", ToTag: "b"}, ng.ResultOK)
+	if n := r.More.Dict(ng.KeyTotals).Dict("RTP").Int("packets"); n != 40 {
+		t.Errorf("%d packets in all", n)
+	}
+}
+
+// listen6 is a phone's socket at an address that is the relay's, too: its port must be
+// none that the relay lends, to which nothing would be sent.
 func listen6(t *testing.T) *net.UDPConn {
 	t.Helper()
-	conn, err := net.ListenUDP("udp6", &net.UDPAddr{IP: net.IPv6loopback})
-	if err != nil {
-		t.Skip(err)
+	for {
+		conn, err := net.ListenUDP("udp6", &net.UDPAddr{IP: net.IPv6loopback})
+		if err != nil {
+			t.Skip(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		if media := relay.DefaultConfig().MediaPorts; addr(conn).Port() > media.High {
+			return conn
+		}
 	}
-	t.Cleanup(func() { conn.Close() })
-	return conn
 }
 
 // Two branches ring at once, each with ports of its own; one is deleted, the other

@@ -44,7 +44,7 @@ type Relay struct {
 	begun       time.Time
 	deleteDelay time.Duration
 	commands    commands
-	sample      sample
+	samples     samples
 
 	ready atomic.Bool
 }
@@ -91,7 +91,7 @@ func New(cfg Config, log *slog.Logger, reg prometheus.Registerer, options ...Opt
 	setup := call.Config{
 		First: cfg.MediaPorts.Low, Last: cfg.MediaPorts.High,
 		MaxCalls: cfg.MaxCalls, Idle: time.Duration(cfg.Idle), Latch: time.Duration(cfg.LatchWindow),
-		Addresses: cfg.SDPAddresses, Log: r.log, Send: r.table.Send,
+		Addresses: cfg.SDPAddresses, Log: r.log, Send: r.table.Send, Repeated: r.table.Repeated,
 	}
 	for _, f := range faces {
 		bind := f.Bind
@@ -160,12 +160,14 @@ func (r *Relay) Run(ctx context.Context) error {
 func (r *Relay) sweep(ctx context.Context) {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
+	r.look(time.Now())
 	for {
 		select {
 		case now := <-tick.C:
 			r.calls.Sweep(now)
+			r.look(now)
 			calls, _, _ := r.calls.Counts()
-			r.commands.calls(calls, now)
+			r.commands.second(calls, r.calls.Talk(), now)
 			for _, p := range r.pools {
 				p.Sweep(now)
 			}

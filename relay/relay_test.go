@@ -99,6 +99,7 @@ type phone struct {
 	peerRTCP  netip.AddrPort
 	sequence  uint16
 	ssrc      uint32
+	ntp       uint64 // of its last report
 }
 
 func newPhone(t *testing.T, host string) *phone {

@@ -23,18 +23,18 @@ func only(s call.Summary, from, to string) call.Summary {
 // counterpart there: lost, reordered, duplicate, "jitter us", "round trip us",
 // "wrong source", "not rtp", stun, held, blocked, answered, "on hold".
 func report(s call.Summary) ng.Dict {
-	tags, sources := ng.Dict{}, ng.Dict{}
+	tags, heard := ng.Dict{}, ng.Dict{}
 	for _, t := range s.Tags {
 		tags[t.Tag] = tag(t)
 		for i := range t.Media {
-			source(sources, &t.Media[i])
+			sources(heard, &t.Media[i])
 		}
 	}
 	return ng.Dict{
 		"created": s.Created.Unix(), "created_us": s.Created.Nanosecond() / 1000, "last signal": s.LastSignal.Unix(),
 		"answered": s.Answered, "on hold": s.OnHold,
 		ng.KeyTags:   tags,
-		ng.KeySSRC:   sources,
+		ng.KeySSRC:   heard,
 		ng.KeyTotals: ng.Dict{"RTP": counts(s.RTP), "RTCP": counts(s.RTCP)},
 	}
 }
@@ -94,26 +94,38 @@ func media(m call.Media) ng.Dict {
 	}
 }
 
-// source writes what is known of the quality of m, under its SSRC, where
-// Kamailio's and OpenSIPS's modules look for it: MOS times 10, jitter in ms, loss in
-// per cent, round trip in µs. It is of the whole call, so there is an average only.
-func source(sources ng.Dict, m *call.Media) {
+// sources writes what is known of the quality of m under each SSRC, where Kamailio's
+// and OpenSIPS's modules look for it: MOS times 10, jitter in ms, loss in per cent,
+// round trips in µs. Packets, bytes and loss are of all sources of m together.
+func sources(into ng.Dict, m *call.Media) {
 	c := m.Streams[0].Counts
-	if m.Score.MOS == 0 || c.Expected == 0 {
-		return
+	for _, s := range m.Sources {
+		average := opinion(s.Average)
+		average["samples"] = s.Samples
+		entries := []any{}
+		for _, o := range s.Progress {
+			entries = append(entries, reported(o))
+		}
+		into[strconv.FormatUint(uint64(s.SSRC), 10)] = ng.Dict{
+			"packets": c.Packets, "bytes": c.Bytes, "cumulative loss": c.Lost,
+			"average MOS": average, "lowest MOS": reported(s.Lowest), "highest MOS": reported(s.Highest),
+			"MOS progression": ng.Dict{"interval": int(s.Every.Seconds()), "entries": entries},
+		}
 	}
-	trip := m.Streams[1].Counts.RoundTrip
-	if m.Mux {
-		trip = c.RoundTrip
+}
+
+func opinion(o call.Opinion) ng.Dict {
+	return ng.Dict{
+		"MOS": int(o.MOS*10 + 0.5), "jitter": o.Jitter.Milliseconds(), "packet loss": int(o.Loss*100 + 0.5),
+		"round-trip time": o.RoundTrip.Microseconds(), "round-trip time leg": o.RoundTripLeg.Microseconds(),
 	}
-	sources[strconv.FormatUint(uint64(c.SSRC), 10)] = ng.Dict{
-		"packets": c.Packets, "bytes": c.Bytes,
-		"cumulative loss": c.Lost,
-		"average MOS": ng.Dict{
-			"MOS": int(m.Score.MOS*10 + 0.5), "jitter": c.Jitter.Milliseconds(), "packet loss": c.Lost * 100 / c.Expected,
-			"round trip time": trip.Microseconds(), "round trip time leg": trip.Microseconds(), "samples": 1,
-		},
-	}
+}
+
+// reported is an opinion with its time.
+func reported(o call.Opinion) ng.Dict {
+	d := opinion(o)
+	d["reported at"] = o.At.Unix()
+	return d
 }
 
 func endpoint(a netip.AddrPort) ng.Dict {

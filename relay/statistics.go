@@ -14,31 +14,65 @@ import (
 	"github.com/lindero/lindero/wire/ng"
 )
 
-// A sample is the sums of a moment, from which rates are made.
+// A sample is what had moved at a moment, by who moved it.
 type sample struct {
-	mu     sync.Mutex // guards the fields below
-	at     time.Time
-	sums   forward.Counts
-	inUser uint64 // packets
+	at           time.Time
+	user, kernel call.Flow
 }
 
-// statistics is what rtpengine calls so, in its words. Rates are those since
-// statistics were asked for last; numbers of packets are of those that were
-// believed, whatever became of them.
+// samples are those of the last two looks, a second apart.
+type samples struct {
+	mu          sync.Mutex // guards the fields below
+	last, prior sample
+}
+
+// look takes a sample.
+func (r *Relay) look(now time.Time) {
+	fresh := r.moved(now, r.calls.Flow())
+	s := &r.samples
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.prior, s.last = s.last, fresh
+}
+
+// moved tells apart what user space moved, which it counts by itself, and what the
+// kernel did, which is the rest. What calls had seen before this process was there to
+// serve them is taken for the kernel's.
+func (r *Relay) moved(now time.Time, all call.Flow) sample {
+	verdicts := r.table.Packets()
+	user := call.Flow{
+		Packets: min(verdicts[forward.Forwarded]+verdicts[forward.Held]+verdicts[forward.Failed]+verdicts[forward.Blocked], all.Packets),
+		Bytes:   min(r.table.Bytes(), all.Bytes),
+		Failed:  min(verdicts[forward.Failed], all.Failed),
+	}
+	return sample{now, user, call.Flow{Packets: all.Packets - user.Packets, Bytes: all.Bytes - user.Bytes, Failed: all.Failed - user.Failed}}
+}
+
+// rates are per second, over the time between the last two looks.
+func (s *samples) rates() (user, kernel call.Flow) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	over := s.last.at.Sub(s.prior.at)
+	if s.prior.at.IsZero() || over <= 0 {
+		return user, kernel
+	}
+	rate := func(now, before uint64) uint64 {
+		return uint64(float64(now-min(before, now))/over.Seconds() + 0.5)
+	}
+	flow := func(now, before call.Flow) call.Flow {
+		return call.Flow{Packets: rate(now.Packets, before.Packets), Bytes: rate(now.Bytes, before.Bytes), Failed: rate(now.Failed, before.Failed)}
+	}
+	return flow(s.last.user, s.prior.user), flow(s.last.kernel, s.prior.kernel)
+}
+
+// statistics is what rtpengine calls so, in its words. Rates are those of the last
+// second; numbers of packets are of those that were believed, whatever became of them.
 func (r *Relay) statistics(now time.Time) ng.Dict {
 	past, live := r.calls.Totals()
-	sums := past.RTP
-	for _, c := range []forward.Counts{past.RTCP, live.Live.RTP, live.Live.RTCP} {
-		sums.Packets += c.Packets
-		sums.Bytes += c.Bytes
-		sums.Failed += c.Failed
-	}
-	verdicts := r.table.Packets()
-	user := min(verdicts[forward.Forwarded]+verdicts[forward.Held]+verdicts[forward.Failed]+verdicts[forward.Blocked], sums.Packets)
 	return ng.Dict{
-		"currentstatistics":  r.current(live, sums, user, now),
-		"totalstatistics":    r.total(past, sums, user, now),
-		"intervalstatistics": r.commands.interval(past.Talk),
+		"currentstatistics":  r.current(live),
+		"totalstatistics":    r.total(past, r.moved(now, live.Flow), now),
+		"intervalstatistics": r.commands.interval(),
 		"mos":                opinions(past),
 		"controlstatistics":  r.commands.control(),
 		"interfaces":         r.interfaces(),
@@ -46,35 +80,34 @@ func (r *Relay) statistics(now time.Time) ng.Dict {
 	}
 }
 
-func (r *Relay) current(live call.State, sums forward.Counts, user uint64, now time.Time) ng.Dict {
-	s := &r.sample
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	rate := func(now, before uint64, over time.Duration) uint64 {
-		if over <= 0 || now < before {
-			return 0
-		}
-		return uint64(float64(now-before) / over.Seconds())
+// split writes a flow three times: what user space moved, what the kernel did, and all.
+func split(d ng.Dict, packets, bytes, failed string, user, kernel call.Flow) {
+	for suffix, f := range map[string]call.Flow{
+		"_user": user, "_kernel": kernel,
+		"": {Packets: user.Packets + kernel.Packets, Bytes: user.Bytes + kernel.Bytes, Failed: user.Failed + kernel.Failed},
+	} {
+		d[packets+suffix], d[bytes+suffix], d[failed+suffix] = f.Packets, f.Bytes, f.Failed
 	}
-	over := now.Sub(s.at)
-	packets, inUser := rate(sums.Packets, s.sums.Packets, over), rate(user, s.inUser, over)
+}
+
+func (r *Relay) current(live call.State) ng.Dict {
 	d := ng.Dict{
 		"sessionsown": live.Calls, "sessionsforeign": 0, "sessionstotal": live.Calls, "transcodedmedia": 0,
-		"packetrate": packets, "byterate": rate(sums.Bytes, s.sums.Bytes, over), "errorrate": rate(sums.Failed, s.sums.Failed, over),
-		"packetrate_user": inUser, "packetrate_kernel": packets - min(inUser, packets),
+		"media_userspace": live.User, "media_kernel": live.Kernel, "media_mixed": live.Mixed,
 		"media": live.Streams, "ports": live.Legs,
 	}
-	s.at, s.sums, s.inUser = now, sums, user
+	user, kernel := r.samples.rates()
+	split(d, "packetrate", "byterate", "errorrate", user, kernel)
 	return d
 }
 
-func (r *Relay) total(past call.Totals, sums forward.Counts, user uint64, now time.Time) ng.Dict {
+func (r *Relay) total(past call.Totals, moved sample, now time.Time) ng.Dict {
 	ended := uint64(0)
 	for _, n := range past.Ended {
 		ended += n
 	}
 	mean, deviation := spread(past.Talk.Seconds(), past.TalkSquared, past.Answered)
-	return ng.Dict{
+	d := ng.Dict{
 		"uptime":                    strconv.FormatInt(int64(now.Sub(r.begun).Seconds()), 10),
 		"managedsessions":           ended,
 		"rejectedsessions":          past.Ended[call.Failed],
@@ -84,13 +117,12 @@ func (r *Relay) total(past call.Totals, sums forward.Counts, user uint64, now ti
 		"offertimeoutsessions":      past.Ended[call.Unanswered],
 		"regularterminatedsessions": past.Ended[call.Deleted],
 		"forcedterminatedsessions":  0,
-		"relayedpackets":            sums.Packets, "relayedpackets_user": user, "relayedpackets_kernel": sums.Packets - user,
-		"relayedbytes":        sums.Bytes,
-		"relayedpacketerrors": sums.Failed, "relayedpacketerrors_user": sums.Failed, "relayedpacketerrors_kernel": 0,
-		"zerowaystreams": past.ZeroWay, "onewaystreams": past.OneWay,
+		"zerowaystreams":            past.ZeroWay, "onewaystreams": past.OneWay,
 		"avgcallduration": decimal(mean), "totalcallsduration": decimal(past.Talk.Seconds()),
 		"totalcallsduration2": decimal(past.TalkSquared), "totalcallsduration_stddev": decimal(deviation),
 	}
+	split(d, "relayedpackets", "relayedbytes", "relayedpacketerrors", moved.user, moved.kernel)
+	return d
 }
 
 func opinions(past call.Totals) ng.Dict {
@@ -124,22 +156,23 @@ func (r *Relay) interfaces() []any {
 		all = append(all, ng.Dict{"name": f.Name, "address": f.Bind.String(), "ports": ng.Dict{
 			"min": int(r.media.Low), "max": int(r.media.High), "totals": total, "used": used,
 			"used_pct": strconv.FormatFloat(100*float64(used)/float64(total), 'f', 2, 64),
-			"free":     total - used - 2*resting, "resting": 2 * resting,
+			"free":     total - used - 2*resting, "resting": 2 * resting, "last": int(r.pools[f.Bind].Last()),
 		}})
 	}
 	return all
 }
 
 // interval is the last whole minute, or what there is of the first.
-func (c *commands) interval(talk time.Duration) ng.Dict {
+func (c *commands) interval() ng.Dict {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.turn(time.Now())
 	w, length := c.last, interval
 	if w.begun.IsZero() {
 		w, length = c.window, max(time.Since(c.window.begun), time.Second)
+		w.talked = c.talk - w.talk
 	}
-	d := ng.Dict{"minmanagedsessions": w.min, "maxmanagedsessions": w.max, "totalcallsduration": decimal(talk.Seconds())}
+	d := ng.Dict{"minmanagedsessions": w.min, "maxmanagedsessions": w.max, "totalcallsduration": decimal(w.talked.Seconds())}
 	for _, known := range counted() {
 		t := w.counts[known.name]
 		if t == nil {
@@ -147,6 +180,8 @@ func (c *commands) interval(talk time.Duration) ng.Dict {
 		}
 		d["min"+known.name+"delay"], d["max"+known.name+"delay"] = decimal(t.least.Seconds()), decimal(t.most.Seconds())
 		d["avg"+known.name+"delay"] = decimal(t.all.Seconds() / float64(max(t.n, 1)))
+		d["min"+known.name+"requestrate"] = strconv.FormatUint(t.rarest, 10)
+		d["max"+known.name+"requestrate"] = strconv.FormatUint(t.mostOften, 10)
 		d["avg"+known.name+"requestrate"] = strconv.FormatFloat(float64(t.n)/length.Seconds(), 'f', 3, 64)
 	}
 	return d

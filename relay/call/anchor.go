@@ -105,10 +105,8 @@ type turn struct {
 // anchor lends what is missing, takes what the SDP of side x says, and writes
 // our addresses and ports of the other side into it.
 func (t *turn) anchor() ([]byte, error) {
-	if t.r.cfg.Addresses == Refuse {
-		if err := t.unusable(); err != nil {
-			return nil, err
-		}
+	if err := t.move(); err != nil {
+		return nil, err
 	}
 	if t.offer {
 		if err := t.lend(); err != nil {

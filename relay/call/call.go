@@ -29,8 +29,10 @@ type Call struct {
 	answered   bool
 	dropped    bool // nothing is forwarded, by command
 	lastSignal time.Time
-	forks      []*fork // the oldest first
-	gone       Summary // sums of forks that ended before the call
+	forks      []*fork   // the oldest first
+	gone       Summary   // sums of forks that ended before the call
+	flowed     Flow      // that Registry.flow knows of
+	heard      time.Time // when Registry.listen had a look at it last
 	tags       map[string]*monologue
 }
 

@@ -40,6 +40,7 @@ func (r Reason) String() string {
 func (r *Registry) end(c *Call, why Reason, now time.Time) {
 	c.ended = true
 	last := r.summary(c)
+	r.flow.add(c, last.RTP, last.RTCP)
 	forks := slices.Clone(c.forks)
 	for _, f := range forks {
 		r.drop(c, f, now)
@@ -117,6 +118,8 @@ func (r *Registry) Sweep(now time.Time) {
 		}
 		if !c.ended {
 			r.settle(c, now)
+			r.listen(c, now)
+			r.count(c)
 		}
 		c.mu.Unlock()
 	}

@@ -104,7 +104,7 @@ func TestTotals(t *testing.T) {
 		}
 		l.table.expects(l.atOut, 100)
 		_, now := l.Totals()
-		if now.Calls != 1 || now.Answered != 1 || now.Streams != 1 || now.Legs != 4 || now.Live.RTP.Packets != 100 {
+		if now.Calls != 1 || now.Answered != 1 || now.Streams != 1 || now.Legs != 4 || now.Flow.Packets != 100 {
 			t.Errorf("%+v", now)
 		}
 		l.after(10 * time.Second)

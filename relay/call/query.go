@@ -47,6 +47,7 @@ type Media struct {
 	Mux         bool          // RTP and RTCP on one port
 	Quiet       bool          // on hold, or one way
 	Streams     [2]Stream     // RTP, RTCP
+	Sources     []Source      // that RTP came from, at most maxSources, the last one last
 	Score       quality.Score // of what came from this side; zero: nothing did
 }
 
@@ -156,6 +157,7 @@ func (r *Registry) media(i int, st *stream, x int) Media {
 			Codec: h.codec, Loss: float64(c.Lost) / float64(c.Expected), Jitter: c.Jitter, RoundTrip: way,
 		})
 	}
+	m.Sources = r.heardOf(h, st.halves[1-x], time.Now())
 	return m
 }
 

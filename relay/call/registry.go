@@ -42,6 +42,9 @@ type Config struct {
 	// Send sends a packet of ours, as Play does to who hears nothing else; nil: such
 	// parties hear nothing.
 	Send func(via, to netip.AddrPort, b []byte) error
+
+	// Repeated says whether the kernel has the leg at local; nil: it never does.
+	Repeated func(local netip.AddrPort) bool
 }
 
 // A Registry is the calls of a relay.
@@ -57,6 +60,8 @@ type Registry struct {
 	owners map[netip.AddrPort]owner // of lent ports
 	joins  map[netip.AddrPort]joint // of those whose packets go to others of them
 	past   Totals                   // of calls that have ended
+
+	flow flow // of all calls
 
 	playMu  sync.Mutex    // guards playing; whoever holds Call.mu may take it
 	playing []played      // at most maxPlayers
@@ -164,7 +169,7 @@ func (r *Registry) Learn(local, from netip.AddrPort) bool {
 	c := o.call
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.ended || o.fork.ended || c.owns(from) {
+	if c.ended || o.fork.ended || o.stream.halves[0] != o.half && o.stream.halves[1] != o.half || c.owns(from) {
 		return false
 	}
 	pinned, source := o.end.pinned, o.end.from()

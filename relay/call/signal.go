@@ -51,18 +51,3 @@ func (t *turn) claim(addr netip.AddrPort, held bool) claim {
 		asymmetric: m.Asymmetric, follows: m.Handover,
 	}
 }
-
-// unusable is the error of the first stream that names what can never be sent to.
-func (t *turn) unusable() error {
-	for i := range t.sdp.Media {
-		d := &t.sdp.Media[i]
-		if d.Port == 0 || !relayable(d) || d.Address().Held() {
-			continue
-		}
-		addr := netip.AddrPortFrom(d.Address().Addr, d.Port)
-		if _, err := t.r.usable(t.call, addr, t.fork.sides[t.x].face); err != nil {
-			return err
-		}
-	}
-	return nil
-}

@@ -28,6 +28,7 @@ type half struct {
 	clock     uint32
 	events    events  // telephone events it takes
 	player    *player // plays to the other half; nil: nobody does
+	opinions  opinions
 }
 
 // programme tells the table how a stream's packets go now.

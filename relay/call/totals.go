@@ -66,7 +66,11 @@ type State struct {
 	Calls, Answered int
 	Legs            int // ports lent
 	Streams         int // m= lines with ports
-	Live            Totals
+	Flow            Flow
+
+	// Sides of m= lines whose RTP both ways goes by the kernel, by user space, or one
+	// way each.
+	Kernel, User, Mixed int
 }
 
 // Counts is how many calls and lent legs there are, and how many calls ended why.
@@ -74,6 +78,13 @@ func (r *Registry) Counts() (calls, legs int, ended [reasons]uint64) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	return len(r.calls), len(r.owners), r.past.Ended
+}
+
+// Talk is how long answered calls that have ended lasted, in all.
+func (r *Registry) Talk() time.Duration {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.past.Talk
 }
 
 // Totals are those of calls that have ended, and the state of those that live. It
@@ -90,10 +101,12 @@ func (r *Registry) Totals() (past Totals, now State) {
 	for _, c := range all {
 		c.mu.Lock()
 		if !c.ended {
+			r.count(c)
 			r.state(c, &now)
 		}
 		c.mu.Unlock()
 	}
+	now.Flow = r.Flow()
 	return past, now
 }
 
@@ -107,12 +120,13 @@ func (r *Registry) state(c *Call, now *State) {
 				continue
 			}
 			now.Streams++
+			ways := 0
 			for _, h := range s.halves {
-				if h != nil {
-					add(&now.Live.RTP, r.counts(&h.rtp))
-					add(&now.Live.RTCP, r.counts(&h.rtcp))
+				if h != nil && r.cfg.Repeated != nil && r.cfg.Repeated(h.rtp.local) {
+					ways++
 				}
 			}
+			*[]*int{&now.User, &now.Mixed, &now.Kernel}[ways] += 2
 		}
 	}
 }

@@ -13,7 +13,8 @@ type leg struct {
 	route atomic.Pointer[route] // replaced whole by Put
 	track *Track
 
-	blocked atomic.Uint64 // by a Treatment: only here, so not in the Track
+	blocked  atomic.Uint64 // by a Treatment: only here, so not in the Track
+	repeated atomic.Bool   // the kernel was told to
 }
 
 // A route is a Leg made ready for sending. It never changes.

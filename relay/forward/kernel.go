@@ -39,14 +39,14 @@ func (l Leg) confirmed() bool {
 
 // repeat tells the kernel of l, for whose socket the lock is held and whose route
 // is in force already: until the kernel knows it, packets go the old way, there or
-// here.
-func (u *Userspace) repeat(l Leg) {
+// here. It says whether the kernel has it.
+func (u *Userspace) repeat(l Leg) bool {
 	if u.kernel == nil {
-		return
+		return false
 	}
 	if !l.confirmed() {
 		u.kernel.Drop(l.Local)
-		return
+		return false
 	}
 	err := u.kernel.Put(bpf.Way{
 		Local: l.Local, From: l.From, Via: l.Via, To: l.To, Clock: l.Clock,
@@ -57,6 +57,18 @@ func (u *Userspace) repeat(l Leg) {
 		u.refused.Add(1)
 		u.kernel.Drop(l.Local)
 	}
+	return err == nil
+}
+
+// Repeated says whether the kernel has the leg at local. What it cannot send comes
+// here all the same.
+func (u *Userspace) Repeated(local netip.AddrPort) bool {
+	s := u.sockets.get(local)
+	if s == nil {
+		return false
+	}
+	l := s.leg.Load()
+	return l != nil && l.repeated.Load()
 }
 
 // unrepeat takes what comes to local from the kernel.

@@ -57,6 +57,9 @@ func repeats(t *testing.T, lab *forwardtest.Lab, families bool) {
 			if err := u.Put(leg); err != nil {
 				t.Fatal(err)
 			}
+			if want := c.kernel || six || leg.Flags == forward.Mux; u.Repeated(leg.Local) != want {
+				t.Errorf("the kernel has it: %v", !want)
+			}
 			before := u.Packets()[forward.Forwarded]
 			if _, err := a.WriteToUDPAddrPort(c.packet, leg.Local); err != nil {
 				t.Fatal(err)

@@ -145,7 +145,7 @@ func (u *Userspace) put(l Leg, resume bool) error {
 	}
 	if old := s.leg.Load(); old != nil {
 		old.route.Store(r)
-		u.repeat(l)
+		old.repeated.Store(u.repeat(l))
 		return nil
 	}
 	fresh := &leg{track: u.track(l.Local)}
@@ -157,7 +157,7 @@ func (u *Userspace) put(l Leg, resume bool) error {
 	s.arrived.Store(0)
 	s.former.Store(nil)
 	s.leg.Store(fresh)
-	u.repeat(l)
+	fresh.repeated.Store(u.repeat(l))
 	return nil
 }
 
@@ -219,6 +219,15 @@ func (u *Userspace) counts(s *socket, l *leg) Counts {
 	c.Blocked = l.blocked.Load()
 	c.RoundTrip = s.trips.Load().roundTrip()
 	return c
+}
+
+// Bytes is how many bytes of UDP payload were in the packets that user space
+// believed, whatever became of them: forwarded, held, failed or blocked.
+func (u *Userspace) Bytes() (sum uint64) {
+	for _, w := range u.workers {
+		sum += w.bytes.Load()
+	}
+	return sum
 }
 
 // Packets is how many packets ended in each verdict in user space, over all

@@ -26,6 +26,7 @@ type worker struct {
 	wake  int // an eventfd that ends run
 
 	verdicts [Verdicts]atomic.Uint64
+	bytes    atomic.Uint64 // of packets that were believed
 
 	// turns is odd while a worker may hold sockets it looked up, and grows at
 	// every change, so that settle can wait for it to have let go.
@@ -141,7 +142,7 @@ func (w *worker) serve(s *socket, now uint64) int {
 	for i := range w.in {
 		w.in[i].header.Namelen = unix.SizeofSockaddrAny
 	}
-	n := receive(s.fd.Load(), &w.in)
+	n, bytes := receive(s.fd.Load(), &w.in), 0
 	for i := range n {
 		m := &w.in[i]
 		if m.header.Flags&unix.MSG_TRUNC != 0 {
@@ -149,6 +150,9 @@ func (w *worker) serve(s *socket, now uint64) int {
 			continue
 		}
 		v, p := w.table.judge(s, address(&w.names[i]), w.bufs[i][:m.size], now)
+		if v == Forwarded || v == Held || v == Blocked {
+			bytes += int(m.size)
+		}
 		if v != Forwarded {
 			w.verdicts[v].Add(1)
 			continue
@@ -160,5 +164,6 @@ func (w *worker) serve(s *socket, now uint64) int {
 		w.out.add(p)
 	}
 	w.out.flush(&w.verdicts)
+	w.bytes.Add(uint64(bytes))
 	return n
 }

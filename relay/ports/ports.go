@@ -50,6 +50,7 @@ type Pool struct {
 	free    []uint16   // even ports, the one unused for longest first; begins shuffled, so that ports cannot be guessed
 	resting []resting  // the one returned first, first
 	lent    int
+	last    uint16 // lent
 	spared  []Pair // need no rest and are open still, the one spared first, first
 	closing []Pair // opened by half. Sweep closes these and what is left of spared
 }
@@ -95,6 +96,7 @@ func (p *Pool) Lend() (Pair, error) {
 	}
 	if err == nil {
 		p.lent++
+		p.last = pair.RTP.Port()
 		p.say(pair, true)
 	}
 	return pair, err
@@ -189,6 +191,13 @@ func (p *Pool) rested(r resting, now time.Time) bool {
 		}
 	}
 	return true
+}
+
+// Last is the even port of the pair that was lent last, 0 before the first.
+func (p *Pool) Last() uint16 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.last
 }
 
 // Counts is how many pairs are free, lent and resting.

@@ -32,7 +32,7 @@ type Command struct {
 	Direction    [2]string
 	Interface    string     // of commands that have only one side
 	ReceivedFrom netip.Addr // where the signalling of the SDP's sender came from
-	MediaAddress netip.Addr // where the SDP's sender is, whatever SDP and ReceivedFrom say
+	MediaAddress netip.Addr // stands for the relay's own address in the SDP that comes back
 	Family       string     // FamilyIPv4 or FamilyIPv6: of the address in the SDP that comes back
 	Transport    string     // transport-protocol, "" leaves it; TransportAccept goes along with an answer's
 	Replace      []string   // ReplaceOrigin, ReplaceSession and so on

@@ -59,8 +59,8 @@ func (c ServerConfig) withDefaults() ServerConfig {
 const maxWaiting = 64 << 20
 
 // A Handler runs one command. It is called by several goroutines at once, but for
-// one call-id in the order in which the commands came. It must not block for long:
-// other calls wait behind it.
+// one call-id and one source in the order in which the commands came; sources take
+// turns. It must not block for long: other calls wait behind it.
 type Handler func(from netip.AddrPort, c Command) Reply
 
 // A Server answers commands that come by any transport. A command that comes
@@ -99,7 +99,7 @@ func NewServer(cfg ServerConfig, handle Handler) *Server {
 	s.conns.bySource = make(map[netip.Addr]int)
 	for range s.cfg.Workers {
 		s.workers = append(s.workers, &worker{
-			server: s, jobs: make(chan job, s.cfg.Queue), seen: newCookies(s.seed, s.cfg.Workers),
+			server: s, jobs: newTurns(s.cfg.Queue), seen: newCookies(s.seed, s.cfg.Workers),
 		})
 	}
 	return s

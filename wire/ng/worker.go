@@ -67,7 +67,8 @@ func (s *Server) offer(j job) {
 	n := int64(len(*j.message))
 	if s.waiting.Add(n) <= maxWaiting {
 		select {
-		case w.jobs <- j:
+		case w.jobs.room <- struct{}{}:
+			w.jobs.put(j)
 			return
 		default:
 		}
@@ -89,7 +90,8 @@ func (s *Server) give(ctx context.Context, j job) bool {
 	n := int64(len(*j.message))
 	s.waiting.Add(n)
 	select {
-	case w.jobs <- j:
+	case w.jobs.room <- struct{}{}:
+		w.jobs.put(j)
 		return true
 	case <-s.done:
 	case <-ctx.Done():
@@ -102,7 +104,7 @@ func (s *Server) give(ctx context.Context, j job) bool {
 // A worker runs commands one after the other.
 type worker struct {
 	server *Server
-	jobs   chan job
+	jobs   *turns
 
 	// Owned by run.
 	seen *cookies
@@ -112,12 +114,14 @@ type worker struct {
 func (w *worker) run(ctx context.Context) {
 	for {
 		select {
-		case j := <-w.jobs:
+		case <-w.jobs.wake:
+		case <-ctx.Done():
+			return
+		}
+		for j, ok := w.jobs.take(); ok && ctx.Err() == nil; j, ok = w.jobs.take() {
 			w.server.waiting.Add(-int64(len(*j.message)))
 			w.answer(j, time.Now())
 			release(j.message)
-		case <-ctx.Done():
-			return
 		}
 	}
 }
