@@ -49,7 +49,7 @@ func (r *Registry) usable(c *Call, addr netip.AddrPort, face *Interface) (netip.
 			return no("a port of this very call")
 		case r.joined(own):
 			return own, nil
-		case r.cfg.ours(addr.Port()):
+		case r.cfg.ours(addr.Port()) && !f.Bind.IsLoopback(): // on a loopback, where phones live too, it may be one of theirs
 			return no("a media port of ours that no call has")
 		}
 	}
