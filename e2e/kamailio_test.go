@@ -207,6 +207,7 @@ func TestKamailioNoticesThatARelayDiesAndIsBack(t *testing.T) {
 	if !eventually(patience, func() bool { return !l.healthy() }) {
 		t.Error("kamailio does not notice that its relay is gone")
 	}
+	l.proxy.Await("no available proxies", 20, patience) // calls that it refuses at once
 	l.start()
 	if !eventually(patience, l.healthy) {
 		t.Error("kamailio does not notice that its relay is back")
