@@ -48,6 +48,9 @@ func (r *Registry) programme(c *Call, f *fork, s *stream) error {
 			default:
 				leg.Treat = treatment(rules, h, other)
 			}
+			if !r.join(&leg) {
+				r.log.Warn("calls name each other's ports so that packets would go round for ever; they are held", "call", c.ID)
+			}
 			if err := r.table.Put(leg); err != nil {
 				return err
 			}
