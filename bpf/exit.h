@@ -42,8 +42,9 @@ static __always_inline enum reason by(__u32 index, const struct question *q, str
 	if (!out)
 		return REASON_NO_DEVICE;
 	x->tag = out->tag;
-	x->slot = out->index == q->ingress ? EXIT_BACK : out->slot;
-	if (!generic && !(out->flags & (x->slot == EXIT_BACK ? DEVICE_BACK : DEVICE_XMIT)))
+	/* A veth loses what it sends back itself, but not what another would send by it. */
+	x->slot = out->index == q->ingress && (generic || out->flags & DEVICE_BACK) ? EXIT_BACK : out->slot;
+	if (!generic && x->slot != EXIT_BACK && !(out->flags & DEVICE_XMIT))
 		return REASON_NO_XMIT;
 	return ON;
 }

@@ -48,6 +48,24 @@ func ways() map[string]repeat {
 	}
 }
 
+// A veth is known to lose what an XDP program sends back by it, if there is no other
+// program at its far end; what it is given by a redirect arrives.
+func TestAVethIsRedirectedTo(t *testing.T) {
+	c := newCrossing(t)
+	c.in(func() {
+		if err := c.f.Refresh(); err != nil { // as it is, a veth
+			t.Fatal(err)
+		}
+	})
+	x := ways()["back by the same device"]
+	c.put(t, x.way)
+	send := between(x.way.From, x.way.Local, rtp(1))
+	want := c.leaving(x.device, x.mac, x.way.Via, x.way.To, rtp(1))
+	if action, got := c.test(t, send.Bytes(), x.in); action != redirect || !bytes.Equal(got, want.Bytes()) {
+		t.Errorf("action %d with\n%x, want %d with\n%x", action, got, redirect, want.Bytes())
+	}
+}
+
 // oddities are packets with something about their sums, lengths and classes.
 func oddities() map[string]repeat {
 	four, six := at(ours4, 30000), at(ours6, 30000)

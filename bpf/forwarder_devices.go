@@ -115,12 +115,12 @@ func (d netDevice) flags() (flags uint8) {
 		flags |= deviceGeneric
 	}
 	features, err := xdpFeatures(int(d.index))
-	xmit := err == nil && features&xmitXDP != 0
-	if xmit {
+	if err == nil && features&xmitXDP != 0 {
 		flags |= deviceXmit
 	}
-	// What a veth sends back is lost, too, unless the other end takes packets so.
-	if d.kind != "veth" || xmit || err != nil {
+	// What a veth sends back is lost unless an XDP program is at its other end, which
+	// cannot be known here: GRO there, which is enough for what is redirected, is not.
+	if d.kind != "veth" {
 		flags |= deviceBack
 	}
 	return flags

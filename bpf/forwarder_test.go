@@ -54,7 +54,26 @@ func newCrossing(t testing.TB) *crossing {
 	c.f = c.forwarder(t, c.options())
 	c.f.SetClock(1e12)
 	c.vlan(t)
+	c.hardware(t)
 	return c
+}
+
+// hardware says that v0 were no veth, so that it can send back what came to it.
+func (c *crossing) hardware(t testing.TB) {
+	t.Helper()
+	c.in(func() {
+		v0, err := net.InterfaceByName("v0")
+		var d forwardDevice
+		if err == nil {
+			err = c.f.maps.Exits.Lookup(uint32(v0.Index), &d)
+		}
+		if d.Flags |= deviceBack; err == nil {
+			err = c.f.maps.Exits.Put(uint32(v0.Index), d)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // vlan says that w0.7 were a VLAN of w0: kernels without VLANs are tested on, too.

@@ -132,6 +132,12 @@ func (i *instance) get(t *testing.T, path string) (int, string) {
 func (i *instance) metric(t *testing.T, name string, labels ...string) float64 {
 	t.Helper()
 	_, text := i.get(t, "/metrics")
+	return sumSeries(t, text, name, labels...)
+}
+
+// sumSeries sums the series in text of a metric whose line holds all of labels.
+func sumSeries(t *testing.T, text, name string, labels ...string) float64 {
+	t.Helper()
 	sum := 0.0
 lines:
 	for line := range strings.Lines(text) {

@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -20,6 +21,7 @@ import (
 type deployment struct {
 	instance // what phones need of it
 	t        *testing.T
+	ng       netip.AddrPort // the relay's
 	roles    map[string]*lab.Process
 }
 
@@ -66,6 +68,16 @@ shield: {state: %[1]s/relay-shield.json, core: "http://%[9]s", token_file: %[1]s
 // find each other in any order.
 func deploy(t *testing.T) *deployment {
 	t.Helper()
+	d := prepare(t)
+	for _, role := range []string{"relay", "core", "edge"} {
+		d.start(role)
+	}
+	return d
+}
+
+// prepare is deploy that starts nobody.
+func prepare(t *testing.T) *deployment {
+	t.Helper()
 	d := &deployment{t: t, roles: map[string]*lab.Process{}}
 	d.dir = lab.DataDir(t)
 	d.seed()
@@ -73,17 +85,15 @@ func deploy(t *testing.T) *deployment {
 	d.metrics = freePort(t, "127.0.0.1") // core's: it knows about calls
 	http := freePort(t, "127.0.0.3")
 	d.demo.API, d.nodes = "http://"+http.String(), 2
+	d.ng = freePort(t, "127.0.0.4")
 	addresses := []any{
-		d.dir, d.sip, d.sips, freePort(t, "127.0.0.2"), freePort(t, "127.0.0.3"), freePort(t, "127.0.0.4"), freePort(t, "127.0.0.1"), d.metrics, http,
+		d.dir, d.sip, d.sips, freePort(t, "127.0.0.2"), freePort(t, "127.0.0.3"), d.ng, freePort(t, "127.0.0.1"), d.metrics, http,
 	}
 	for role, text := range map[string]string{"edge": edgeYAML, "core": coreYAML, "relay": relayYAML} {
 		file := filepath.Join(d.dir, role+".yaml")
 		if err := os.WriteFile(file, fmt.Appendf(nil, text+"%[10]s", append(addresses, "")...), 0o644); err != nil {
 			t.Fatal(err)
 		}
-	}
-	for _, role := range []string{"relay", "core", "edge"} {
-		d.start(role)
 	}
 	return d
 }

@@ -20,6 +20,7 @@ tcpdump:tcpdump
 sox:sox
 espeak-ng:espeak-ng
 kamailio:kamailio
+/usr/share/doc/kamailio-lwsc-modules:kamailio-lwsc-modules
 rtpengine:rtpengine-daemon
 setpriv:util-linux
 gcc:gcc

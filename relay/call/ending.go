@@ -101,8 +101,10 @@ func (r *Registry) disown(halves ...[]*half) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, h := range slices.Concat(halves...) {
-		delete(r.owners, h.pair.RTP)
-		delete(r.owners, h.pair.RTCP)
+		for _, local := range []netip.AddrPort{h.pair.RTP, h.pair.RTCP} {
+			delete(r.owners, local)
+			delete(r.joins, local)
+		}
 	}
 }
 

@@ -69,6 +69,7 @@ type Registry struct {
 	mu     sync.RWMutex // guards the fields below
 	calls  map[string]*Call
 	owners map[netip.AddrPort]owner // of lent ports
+	joins  map[netip.AddrPort]joint // of those whose packets go to others of them
 	past   Totals                   // of calls that have ended
 	last   []session.Session        // the last words about those, until Ended tells them
 
@@ -91,7 +92,7 @@ type owner struct {
 func New(cfg Config, table forward.Table) *Registry {
 	return &Registry{
 		cfg: cfg, table: table, log: cfg.Log, seed: maphash.MakeSeed(),
-		calls: make(map[string]*Call), owners: make(map[netip.AddrPort]owner),
+		calls: make(map[string]*Call), owners: make(map[netip.AddrPort]owner), joins: make(map[netip.AddrPort]joint),
 		wake: make(chan struct{}, 1),
 	}
 }

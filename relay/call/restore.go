@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/lindero/lindero/relay/ports"
@@ -26,11 +27,14 @@ func (r *Registry) Restore(known map[string][]byte, now time.Time) (calls int, l
 		all = append(all, c)
 	}
 	gone := r.reopen(all)
-	for _, c := range all {
-		if err := gone[c]; err != nil {
-			lost = append(lost, err)
-			continue
+	all = slices.DeleteFunc(all, func(c *Call) bool {
+		if gone[c] != nil {
+			lost = append(lost, gone[c])
 		}
+		return gone[c] != nil
+	})
+	r.enter(all)
+	for _, c := range all {
 		if err := r.resume(c); err != nil {
 			lost = append(lost, fmt.Errorf("call %s: %w", c.ID, err))
 			c.mu.Lock()
@@ -116,22 +120,29 @@ func (c *Call) halves() func(yield func(*half) bool) {
 	}
 }
 
-// resume puts a call whose ports are open into the books and its legs into force.
-func (r *Registry) resume(c *Call) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+// enter puts calls whose ports are open into the books: all of them, before legs go
+// into force, since calls may be joined.
+func (r *Registry) enter(calls []*Call) {
 	r.mu.Lock()
-	r.calls[c.ID] = c
-	for _, f := range c.forks {
-		for _, s := range f.streams {
-			for _, h := range s.halves {
-				if h != nil {
-					r.own(c, f, s, h)
+	defer r.mu.Unlock()
+	for _, c := range calls {
+		r.calls[c.ID] = c
+		for _, f := range c.forks {
+			for _, s := range f.streams {
+				for _, h := range s.halves {
+					if h != nil {
+						r.own(c, f, s, h)
+					}
 				}
 			}
 		}
 	}
-	r.mu.Unlock()
+}
+
+// resume puts the legs of a call that was entered into force.
+func (r *Registry) resume(c *Call) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	put := r.table.Put
 	if r.cfg.Resume != nil {
 		put = r.cfg.Resume

@@ -168,3 +168,26 @@ func TestWhatCannotBeHadIsLost(t *testing.T) {
 		})
 	}
 }
+
+// Calls that are joined here are so again, whichever of them is restored first.
+func TestJoinedCallsAreRestored(t *testing.T) {
+	dir := t.TempDir()
+	before, was, _, end := kept(t, dir)
+	l := &lab{t: t, Registry: before}
+	for i := range 8 {
+		m := offer(natted, natted)
+		m.CallID = fmt.Sprint(i)
+		l.offer(m)
+		m = answer()
+		m.CallID = fmt.Sprint(i)
+		if i > 0 {
+			m.SDP = body("10.1.0.1", int(l.atOut.Port())) // of the call before
+		}
+		l.answer(m)
+	}
+	end()
+	_, is, lost, _ := kept(t, dir)
+	if a, b := legs(was), legs(is); len(lost) > 0 || !slices.Equal(a, b) {
+		t.Errorf("legs were\n%s\nand are\n%s\n%v", strings.Join(a, "\n"), strings.Join(b, "\n"), lost)
+	}
+}

@@ -53,6 +53,9 @@ func (r *Registry) programmeBy(put func(forward.Leg) error, c *Call, f *fork, s 
 			default:
 				leg.Treat = treatment(rules, h, other)
 			}
+			if !r.join(&leg) {
+				r.log.Warn("calls name each other's ports so that packets would go round for ever; they are held", "call", c.ID)
+			}
 			if err := put(leg); err != nil {
 				return err
 			}

@@ -122,7 +122,7 @@ const (
 // costs measures the price of one packet.
 func (b *bench) costs(ctx context.Context) error {
 	const packets = 3_000_000
-	drop, err := bareDrop(ctx, packets)
+	drop, burst, err := bareDrop(ctx, packets)
 	if err != nil {
 		return err
 	}
@@ -132,18 +132,17 @@ func (b *bench) costs(ctx context.Context) error {
 		return err
 	}
 	say("%-22s %v", "bare repeat", bare)
-	flat, slow := map[string]cost{}, map[string]cost{}
+	flat, slow, in := map[string]cost{}, map[string]cost{}, map[string]float64{}
 	for _, name := range []string{oursKernel, oursUser, rtpengine} {
-		if flat[name], slow[name], err = b.cost(ctx, name, packets); err != nil {
+		if flat[name], slow[name], in[name], err = b.cost(ctx, name, packets); err != nil {
 			return err
 		}
 		say("%-22s flat out: %v", name, flat[name])
 		say("%-22s at 100,000/s: %v", name, slow[name])
+		in[name] -= burst
+		say("%-22s in bursts: %.0f ns a packet more than a drop until the relay has it", name, in[name])
 	}
-	// What taking packets in costs a relay in user space, on another processor, is left
-	// out on the peer's side: it cannot be told from what sending costs when there are
-	// pauses. Of ours all is counted but what a drop costs, too.
-	b.add(kernelCost, flat[oursKernel].wire+flat[oursKernel].process-drop, slow[rtpengine].process)
+	b.add(kernelCost, flat[oursKernel].wire+flat[oursKernel].process-drop, slow[rtpengine].process+in[rtpengine])
 	b.add(kernelRate, 1e3/flat[oursKernel].wire, 1e3/bare.wire)
 	b.add(userCost, flat[oursUser].process, flat[rtpengine].process)
 	b.add(userPaced, slow[oursUser].process, slow[rtpengine].process)
@@ -151,27 +150,30 @@ func (b *bench) costs(ctx context.Context) error {
 }
 
 // cost measures one contender, as fast as it can and paced.
-func (b *bench) cost(ctx context.Context, name string, packets uint64) (flat, slow cost, err error) {
+func (b *bench) cost(ctx context.Context, name string, packets uint64) (flat, slow cost, in float64, err error) {
 	c, err := begin(ctx, name, b.binary, insideAddr)
 	if err != nil {
-		return flat, slow, err
+		return flat, slow, in, err
 	}
 	defer func() { err = errors.Join(err, c.close()) }()
-	in, _, err := c.calls("cost", flows, 0)
+	way, _, err := c.calls("cost", flows, 0)
 	if err != nil {
-		return flat, slow, err
+		return flat, slow, in, err
 	}
 	sinks, err := c.street.sinks()
 	if err != nil {
-		return flat, slow, err
+		return flat, slow, in, err
 	}
 	defer func() { err = errors.Join(err, sinks()) }()
-	if err := c.warm(ctx, in, true); err != nil {
-		return flat, slow, err
+	if err := c.warm(ctx, way, true); err != nil {
+		return flat, slow, in, err
 	}
-	if slow, err = c.measure(ctx, in, paced, 3*paced); err != nil {
-		return flat, slow, err
+	if slow, err = c.measure(ctx, way, paced, 3*paced); err != nil {
+		return flat, slow, in, err
 	}
-	flat, err = c.measure(ctx, in, 0, packets)
-	return flat, slow, err
+	if in, err = c.takeIn(ctx, way); err != nil {
+		return flat, slow, in, err
+	}
+	flat, err = c.measure(ctx, way, 0, packets)
+	return flat, slow, in, err
 }
