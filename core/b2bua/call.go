@@ -34,9 +34,9 @@ type call struct {
 	digits   int // keys a voice of ours heard
 	cdr      tenancy.CDR
 	left     []tenancy.Dialog // that had audio and are not among legs any more
-	roams    bool // it is one of its caller's calls from elsewhere
-	over     bool // the CDR is written; only loose ends remain
-	gone     bool // nothing remains
+	roams    bool             // it is one of its caller's calls from elsewhere
+	over     bool             // the CDR is written; only loose ends remain
+	gone     bool             // nothing remains
 }
 
 // A party is one side of a call: a phone's dialog, or a voice of core's own.
