@@ -83,7 +83,7 @@ func (c *carried) tell(r *protocol.Report) (given int) {
 	}
 	r.Ended = slices.Clone(c.ended[:min(len(c.ended), maxEndedTold)])
 	for i := range r.Ended {
-		r.Ended[i].Streams = plain(r.Ended[i].Streams)
+		r.Ended[i].Streams = withoutHistory(r.Ended[i].Streams)
 	}
 	return len(r.Ended)
 }
@@ -125,7 +125,7 @@ func (c *carried) answer(q protocol.CallsQuestion) []session.Session {
 				return all
 			}
 			if !q.History {
-				s.Streams = plain(s.Streams)
+				s.Streams = withoutHistory(s.Streams)
 			}
 			all = append(all, s)
 		}
@@ -133,8 +133,8 @@ func (c *carried) answer(q protocol.CallsQuestion) []session.Session {
 	return all
 }
 
-// plain are streams without their history. The relay's own are not changed.
-func plain(streams []session.Stream) []session.Stream {
+// withoutHistory are streams without it. The relay's own are not changed.
+func withoutHistory(streams []session.Stream) []session.Stream {
 	out := slices.Clone(streams)
 	for i := range out {
 		out[i].Legs[0].History, out[i].Legs[1].History = nil, nil
