@@ -15,7 +15,7 @@ import (
 const callsWidth = 100
 
 // The columns: who calls whom, how far, for how long, then one line for each side.
-const callsColumns = "%-23s %-8s %7s  %-8s %-12s %-6s %-6s %6s %8s  %s"
+const callsColumns = "%-18s %-8s %7s  %-7s %-12s %-6s %-6s %7s %9s  %s"
 
 // drawCalls is the list for people: no line is wider than callsWidth.
 func drawCalls(list api.CallList, now time.Time) []string {
@@ -37,11 +37,11 @@ func drawCalls(list api.CallList, now time.Time) []string {
 	if len(why) > 0 {
 		lines = append(lines, "", "Why these relays:")
 		for _, reason := range slices.Sorted(maps.Keys(why)) {
-			lines = append(lines, strings.TrimRight(fit("  "+reason, callsWidth), " "))
+			lines = append(lines, trim("  "+reason, callsWidth))
 		}
 	}
 	if len(list.Silent) > 0 {
-		lines = append(lines, "", fit("No answer in time, so what they carry is missing: "+strings.Join(list.Silent, ", "), callsWidth))
+		lines = append(lines, "", trim("No answer in time, so what they carry is missing: "+strings.Join(list.Silent, ", "), callsWidth))
 	}
 	return lines
 }
@@ -64,14 +64,14 @@ func line(format string, columns ...any) string {
 }
 
 func drawCall(c api.Call, now time.Time) []string {
-	parties := fit(cmp.Or(c.From, "?")+" → "+cmp.Or(c.To, "?"), 23)
+	parties := fit(cmp.Or(c.From, "?")+" → "+cmp.Or(c.To, "?"), 18)
 	state, long := cmp.Or(c.State, "busy"), clock(now.Sub(c.Since))
 	if c.Answered != nil {
 		long = clock(now.Sub(*c.Answered))
 	}
 	first := []any{parties, state, long}
 	if c.FromCaller == nil && c.FromCallee == nil {
-		return []string{line(callsColumns, append(first, "", "–", "", "", "", "", "no relay says anything of it")...)}
+		return []string{line("%-18s %-8s %7s  no relay tells anything of it", first...)}
 	}
 	var lines []string
 	for _, side := range []struct {
@@ -98,7 +98,7 @@ func drawHeard(who string, h *api.Heard) []any {
 	if path == "user space" {
 		path = "user"
 	}
-	return []any{trim(who, 8), trim(h.Relay, 12), trim(path, 6), trim(cmp.Or(h.Codec, "–"), 6), loss, jitter, mos}
+	return []any{trim(who, 7), trim(h.Relay, 12), trim(path, 6), trim(cmp.Or(h.Codec, "–"), 6), loss, jitter, mos}
 }
 
 // trim is text no wider than it may be.
