@@ -27,10 +27,14 @@ export function Chart({ points, leg, now }: { points: Point[]; leg: string; now:
         ))}
       </svg>
       <figcaption>
-        <span>{words.calls.fiveMinutes}</span>
-        <span className="jitter">{words.calls.plotJitter(ms(plot.topJitter))}</span>
-        <span className="loss">{words.calls.plotLoss(percent(plot.topLoss))}</span>
-        <span>{words.calls.now}</span>
+        <div>
+          <span>{words.calls.fiveMinutes}</span>
+          <span>{words.calls.now}</span>
+        </div>
+        <div>
+          <span className="jitter">{words.calls.plotJitter(ms(plot.topJitter))}</span>
+          <span className="loss">{words.calls.plotLoss(percent(plot.topLoss))}</span>
+        </div>
       </figcaption>
     </figure>
   )

@@ -19,7 +19,7 @@ test('nothing is no plot', () => {
 test('time goes from left to right and little jitter is low', () => {
   const p = plotOf([point(0, 5), point(5, 0), point(10, 1)], now)!
   expect(p.topJitter).toBe(10)
-  expect(p.jitter).toEqual([`290,54 295,${plotHeight} ${plotWidth},30`])
+  expect(p.jitter).toEqual([`285,54 290,54 295,${plotHeight} ${plotWidth},30`])
   expect(p.loss).toEqual([])
 })
 
@@ -27,6 +27,6 @@ test('the worst reaches the top, and a silence breaks the line', () => {
   const p = plotOf([point(200, 40), point(0, 20, 0.5), point(5, 20, 0.001)], now)!
   expect([p.topJitter, p.topLoss, p.mostLoss]).toEqual([40, 0.5, 0.5])
   expect(p.jitter.length).toBe(2)
-  expect(p.jitter[0]).toBe('100,0')
+  expect(p.jitter[0]).toBe('95,0 100,0')
   expect(p.loss.map((b) => b.height)).toEqual([1, plotHeight])
 })

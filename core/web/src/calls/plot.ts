@@ -20,6 +20,7 @@ export interface Plot {
 const leastJitter = 10
 const leastLoss = 0.01
 const gap = 15_000
+const every = 5000
 
 /** plotOf draws the points of the five minutes before now; nothing when there are none. */
 export function plotOf(points: Point[], now: number): Plot | undefined {
@@ -36,11 +37,13 @@ export function plotOf(points: Point[], now: number): Plot | undefined {
   const lines: string[][] = []
   let before = -Infinity
   for (const p of shown) {
-    if (p.t - before > gap) lines.push([])
+    const y = round(plotHeight * (1 - p.jitter_ms / topJitter))
+    // A point is of the seconds before it, so that one alone is a line too.
+    if (p.t - before > gap) lines.push([`${x(p.t - every)},${y}`])
     before = p.t
-    lines.at(-1)!.push(`${x(p.t)},${round(plotHeight * (1 - p.jitter_ms / topJitter))}`)
+    lines.at(-1)!.push(`${x(p.t)},${y}`)
   }
-  const width = round((plotWidth * 5000) / plotSpan)
+  const width = round((plotWidth * every) / plotSpan)
   return {
     jitter: lines.map((l) => l.join(' ')),
     loss: shown

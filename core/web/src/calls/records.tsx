@@ -22,10 +22,12 @@ export function Records() {
         {(list) => (
           <>
             {list.cdrs.length === 0 ? <p className="soft">{words.calls.noRecords}</p> : <Table records={list.cdrs} />}
-            <div className="actions">
-              {before && <Button onClick={() => setBefore('')}>{words.calls.newest}</Button>}
-              {list.next && <Button onClick={() => setBefore(list.next)}>{words.calls.earlier}</Button>}
-            </div>
+            {(before || list.next) && (
+              <div className="actions">
+                {before && <Button onClick={() => setBefore('')}>{words.calls.newest}</Button>}
+                {list.next && <Button onClick={() => setBefore(list.next)}>{words.calls.earlier}</Button>}
+              </div>
+            )}
           </>
         )}
       </Awaited>
