@@ -72,8 +72,8 @@ const (
 	maxConns      = 4096
 	maxConnsOfOne = 256 // of one IPv4 address or IPv6 /64
 	countriesLook = 10 * time.Second
-	keepBans      = 200_000   // that are over
-	keepQualities = time.Hour // of calls that no record names
+	keepBans      = 200_000        // that are over
+	keepQualities = 24 * time.Hour // of calls that no record names: one that goes on has none yet
 )
 
 // New reads the tokens and what is in force, and opens the listener; Run serves. On

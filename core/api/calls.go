@@ -247,9 +247,15 @@ func (n *nodes) edges() map[netip.AddrPort]edgeView {
 	defer n.mu.Unlock()
 	all := map[netip.AddrPort]edgeView{}
 	n.each(time.Now(), func(d *node, _ []*node) {
-		if at := d.report.Anchoring; at != nil && at.Inside.IsValid() {
-			all[at.Inside] = edgeView{d.key.name, at.Relays}
+		at := d.report.Anchoring
+		if at == nil || !at.Inside.IsValid() {
+			return
 		}
+		is := edgeView{d.key.name, at.Relays}
+		if _, two := all[at.Inside]; two {
+			is = edgeView{} // by one address none of them can be told
+		}
+		all[at.Inside] = is
 	})
 	return all
 }

@@ -140,7 +140,8 @@ func TestASilentRelayIsNamed(t *testing.T) {
 	t.Cleanup(stop)
 	k.relayNode(ctx, "relay-1", "r1", anchored("in", "r1", "alice", 1000, 10, 4.2))
 	k.report("relay-2", protocol.Report{Relay: "r2"}) // and is never heard again
-	k.report("edge-1", protocol.Report{Role: "edge"}) // has no relay, so it is not asked
+	// An edge has no relay, so it is not asked.
+	k.report("edge-1", protocol.Report{Role: "edge", Anchoring: &protocol.Anchoring{Inside: insideOfEdge, Relays: []string{"r0", "r1"}}})
 	began := time.Now()
 	list := do[api.CallList](k, 200, "GET", "/calls", "")
 	if took := time.Since(began); took > 2*time.Second {
@@ -148,6 +149,9 @@ func TestASilentRelayIsNamed(t *testing.T) {
 	}
 	if fmt.Sprint(list.Silent) != "[relay-2]" || list.Calls[0].FromCaller == nil || list.Calls[0].FromCallee == nil {
 		t.Errorf("the list is %+v", list)
+	}
+	if why := list.Calls[0].Dialogs[0].Anchors[0].Why; why != "number 2 in the list of edge edge-1: those before it did not answer when the call began" {
+		t.Errorf("its relay was taken because it is %q", why)
 	}
 	if h := list.Calls[0].FromCallee; h != nil && h.Packets != 500 {
 		t.Errorf("without the other phone's relay, core's side of the first is what the caller hears: %+v", h)
