@@ -14,8 +14,8 @@ import (
 // the first record stays. A company that does not exist is tenancy.ErrNotFound.
 func (t *Tenant) WriteCDR(ctx context.Context, c tenancy.CDR) error {
 	written := false
-	err := t.s.write.tx(ctx, func(tx *sql.Tx) error {
-		res, err := tx.ExecContext(ctx, insertCDR, t.id, clean(c.ID), nullID(c.CallerUser), nullID(c.CalleeUser), clean(c.From), clean(c.To),
+	err := t.s.write.txOf(ctx, []string{insertCDR, insertDialog}, func(st []*sql.Stmt) error {
+		res, err := st[0].ExecContext(ctx, t.id, clean(c.ID), nullID(c.CallerUser), nullID(c.CalleeUser), clean(c.From), clean(c.To),
 			clean(c.CallID), c.Start.UnixMicro(), nullTime(c.Answer), c.End.UnixMicro(), string(c.Verdict), c.Code, c.HungUpBy, clean(c.Reason))
 		if err != nil {
 			return err
@@ -25,7 +25,7 @@ func (t *Tenant) WriteCDR(ctx context.Context, c tenancy.CDR) error {
 		}
 		written = true
 		for _, d := range c.Dialogs {
-			if _, err := tx.ExecContext(ctx, insertDialog, t.id, clean(c.ID), clean(d.CallID), string(d.Side), clean(d.Tag)); err != nil {
+			if _, err := st[1].ExecContext(ctx, t.id, clean(c.ID), clean(d.CallID), string(d.Side), clean(d.Tag)); err != nil {
 				return err
 			}
 		}

@@ -18,9 +18,9 @@ const slack = time.Minute
 // one before. All of them are kept, or none.
 func (p *Platform) TakeQualities(ctx context.Context, all []tenancy.Quality) error {
 	now := time.Now().UnixMicro()
-	err := p.s.write.tx(ctx, func(tx *sql.Tx) error {
+	err := p.s.write.txOf(ctx, []string{insertQuality}, func(st []*sql.Stmt) error {
 		for _, q := range all {
-			_, err := tx.ExecContext(ctx, insertQuality, clean(q.CallID), clean(q.Relay), q.Created.UnixMicro(), q.Stream, q.Leg, q.Ended.UnixMicro(),
+			_, err := st[0].ExecContext(ctx, clean(q.CallID), clean(q.Relay), q.Created.UnixMicro(), q.Stream, q.Leg, q.Ended.UnixMicro(),
 				clean(q.Kind), clean(q.Tag), clean(q.Path), clean(q.Codec), int64(q.Packets), int64(q.Lost), q.Jitter.Microseconds(),
 				sql.NullInt64{Int64: q.RoundTrip.Microseconds(), Valid: q.RoundTrip > 0}, sql.NullFloat64{Float64: q.MOS, Valid: q.MOS > 0}, clean(q.EndReason), now)
 			if err != nil {
