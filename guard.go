@@ -55,7 +55,10 @@ const stateDir = "/var/lib/lindero"
 
 // stateOf is where a relay's guard keeps its state when nobody says: in the folder
 // that systemd gives the service, or in that of the machine, if there is one.
-func stateOf(id string) string {
+func stateOf(id string) string { return kept(id + ".shield.json") }
+
+// kept is where a role keeps a file of that name when nobody says; "": nowhere.
+func kept(name string) string {
 	dir, _, _ := strings.Cut(os.Getenv("STATE_DIRECTORY"), ":")
 	if dir == "" {
 		if at, err := os.Stat(stateDir); err != nil || !at.IsDir() {
@@ -63,8 +66,13 @@ func stateOf(id string) string {
 		}
 		dir = stateDir
 	}
-	return filepath.Join(dir, id+".shield.json")
+	return filepath.Join(dir, name)
 }
+
+// relayState and relayControl are what a relay keeps its calls in, and where it
+// answers operators, when nobody says.
+func relayState(id string) string   { return kept(id + ".calls") }
+func relayControl(id string) string { return kept(id + ".sock") }
 
 // guardPart is the guard as a part. It ends after those it guards, and the kernel
 // goes on filtering after it.
@@ -110,14 +118,16 @@ func edgePorts(a edge.Addresses) (all []shield.Port) {
 // newGuardedRelay makes a relay whose ports g opens and closes. Its range is told
 // afterwards: no port of it is open before there is a call, and one that another
 // relay has must not be closed by a start that fails.
-func newGuardedRelay(g *shield.Guard, c relay.Config, log *slog.Logger, reg prometheus.Registerer) (*relay.Relay, error) {
-	r, err := relay.New(c, log.With("role", "relay"), reg, relay.WithLegs(g), relay.WithKernel(g.Forward))
+// Calls that it takes over from a process before have their ports by then, so g does
+// not close those.
+func newGuardedRelay(g *shield.Guard, c relay.Config, log *slog.Logger, reg prometheus.Registerer, more ...relay.Option) (*relay.Relay, error) {
+	options := append([]relay.Option{relay.WithLegs(g), relay.WithKernel(g.Forward)}, more...)
+	r, err := relay.New(c, log.With("role", "relay"), reg, options...)
 	if err != nil {
 		return nil, err
 	}
-	if calls, ok := any(r).(shield.Calls); ok {
-		g.Carry(c.ID, calls)
-	}
+	g.Carry(c.ID, r)
+	g.Mount("/relay/", r.Handler())
 	media := r.Addresses().Media
 	return r, g.Serve("relay", []shield.Port{{First: media.Low, Last: media.High, Service: policy.RTP}})
 }

@@ -1,13 +1,19 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/netip"
+	"os"
+	"os/signal"
 	"reflect"
+	"sync"
+	"syscall"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
@@ -87,15 +93,48 @@ func buildEdge(c shielded[edge.Config], log *slog.Logger, reg prometheus.Registe
 }
 
 func buildRelay(c shielded[relay.Config], log *slog.Logger, reg prometheus.Registerer) ([]part, error) {
+	c.Shield.Control = cmp.Or(c.Shield.Control, relayControl(c.Role.ID))
+	if c.Role.State = cmp.Or(c.Role.State, relayState(c.Role.ID)); c.Role.State == "" {
+		log.Warn("without state, and without a "+stateDir+", a restart forgets the calls", "role", "relay")
+	}
 	g, err := newGuard(c.Shield, stateOf(c.Role.ID), c.Role.ID, "relay", log, reg)
 	if err != nil {
 		return nil, err
 	}
-	r, err := newGuardedRelay(g, c.Role, log, reg)
+	r, err := newGuardedRelay(g, c.Role, log, reg, relay.EndWhenDrained())
 	if err != nil {
 		return nil, errors.Join(err, g.Close())
 	}
-	return []part{{"relay", r.Run, r.Ready}, guardPart(g)}, nil
+	return []part{{"relay", drainable(r), r.Ready}, guardPart(g)}, nil
+}
+
+// drainable runs a relay that a signal drains, too. When it is drained its process is
+// done.
+func drainable(r *relay.Relay) func(context.Context) error {
+	return func(ctx context.Context) error {
+		asked := make(chan os.Signal, 1)
+		signal.Notify(asked, syscall.SIGUSR1)
+		defer signal.Stop(asked)
+		own, cancel := context.WithCancel(ctx)
+		var listening sync.WaitGroup
+		defer listening.Wait()
+		defer cancel()
+		listening.Go(func() {
+			for {
+				select {
+				case <-asked:
+					r.Drain(time.Time{})
+				case <-own.Done():
+					return
+				}
+			}
+		})
+		err := r.Run(ctx)
+		if errors.Is(err, relay.ErrDrained) {
+			return errDone
+		}
+		return err
+	}
 }
 
 func buildCore(c core.Config, log *slog.Logger, reg prometheus.Registerer) ([]part, error) {
@@ -108,10 +147,6 @@ func buildCore(c core.Config, log *slog.Logger, reg prometheus.Registerer) ([]pa
 
 func newEdgeCommand() *cobra.Command {
 	return roleCommand(edgeFile, buildEdge, "edge", "The session border controller: the only SIP a stranger can reach")
-}
-
-func newRelayCommand() *cobra.Command {
-	return roleCommand(relayFile, buildRelay, "relay", "Moves the audio between phones and the inside")
 }
 
 func newCoreCommand() *cobra.Command {

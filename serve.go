@@ -17,6 +17,10 @@ const stopLimit = 10 * time.Second
 // in this process it is a failure to take longer; where a role runs alone, news.
 const readyLimit = 10 * time.Second
 
+// errDone is what a part returns that has done all it was to do: the others end in
+// order then, and nobody failed.
+var errDone = errors.New("done")
+
 // A part is a role that was built and can now run.
 type part struct {
 	name  string
@@ -45,7 +49,8 @@ func (g *group) serve(ctx context.Context, started func()) error {
 	ready, cancel := context.WithTimeout(ctx, readyLimit)
 	defer cancel()
 	wait := g.untilReady(ready)
-	for failure == nil && ctx.Err() == nil {
+	done := false
+	for failure == nil && !done && ctx.Err() == nil {
 		select {
 		case failure = <-wait:
 			wait = nil
@@ -57,6 +62,11 @@ func (g *group) serve(ctx context.Context, started func()) error {
 				started()
 			}
 		case r := <-ended:
+			if done = errors.Is(r.err, errDone); done {
+				g.log.Info("done", "part", r.name)
+				r.told.Do(func() {})
+				break
+			}
 			failure = r.failure()
 		case <-ctx.Done():
 		}

@@ -3,35 +3,15 @@ package main
 import (
 	"cmp"
 	"context"
-	"fmt"
-	"io"
 	"net/http"
-	"os"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 
 	"github.com/lindero/lindero/shield"
 	"github.com/lindero/lindero/shield/policy"
-)
-
-// What a terminal is told: another screen without a cursor and back; to the upper
-// left corner; to clear the rest of the line, the rest of the screen.
-const (
-	enterScreen = "\x1b[?1049h\x1b[?25l"
-	leaveScreen = "\x1b[?25h\x1b[?1049l"
-	home        = "\x1b[H"
-	clearLine   = "\x1b[K"
-	clearBelow  = "\x1b[J"
-	bold        = "\x1b[1m"
-	dim         = "\x1b[2m"
-	green       = "\x1b[32m"
-	red         = "\x1b[31m"
-	ordinary    = "\x1b[0m"
 )
 
 func newShieldTopCommand(f *shieldFlags) *cobra.Command {
@@ -44,7 +24,7 @@ sources are estimated from samples. Where its output is no terminal it prints on
 picture, as with --once.`,
 		Args: none,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			t := topView{node: f.node(), out: cmd.OutOrStdout()}
+			t := topView{node: f.node()}
 			if f.json {
 				frame, err := t.take(cmd.Context())
 				if err != nil {
@@ -52,21 +32,15 @@ picture, as with --once.`,
 				}
 				return printJSON(cmd.OutOrStdout(), frame.top)
 			}
-			if once || !terminal(t.out) {
-				return t.once(cmd.Context())
-			}
-			return t.live(cmd.Context())
+			return view[topFrame]{cmd.OutOrStdout(), t.take, drawTop}.show(cmd.Context(), once)
 		},
 	}
 	cmd.Flags().BoolVar(&once, "once", false, "print one picture of a second and end")
 	return cmd
 }
 
-// A topView draws what the node says.
-type topView struct {
-	node *caller
-	out  io.Writer
-}
+// A topView asks the node.
+type topView struct{ node *caller }
 
 // A topFrame is what the node said at a moment.
 type topFrame struct {
@@ -84,99 +58,6 @@ func (t *topView) take(ctx context.Context) (f topFrame, err error) {
 	err = t.node.ask(ctx, http.MethodGet, "/top?limit="+strconv.Itoa(topSources), nil, &f.top)
 	f.at = time.Now()
 	return f, err
-}
-
-// once prints one picture, of what happened in a second.
-func (t *topView) once(ctx context.Context) error {
-	before, err := t.take(ctx)
-	if err != nil {
-		return err
-	}
-	select {
-	case <-time.After(time.Second):
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	now, err := t.take(ctx)
-	if err != nil {
-		return err
-	}
-	for _, line := range drawTop(before, now, screen{width: 120, lines: 60}) {
-		if _, err := fmt.Fprintln(t.out, strings.TrimRight(line, " ")); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// live draws until ctx ends. A node that stops answering is waited for.
-func (t *topView) live(ctx context.Context) error {
-	before, err := t.take(ctx)
-	if err != nil {
-		return err
-	}
-	fmt.Fprint(t.out, enterScreen)
-	defer fmt.Fprint(t.out, leaveScreen)
-	now, fault := before, ""
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	for {
-		s := screenOf(t.out)
-		lines := drawTop(before, now, s)
-		if fault != "" {
-			lines[0] = s.paint(red, fault)
-		}
-		if _, err := io.WriteString(t.out, home+strings.Join(lines[:min(len(lines), s.lines)], clearLine+"\r\n")+clearLine+clearBelow); err != nil {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
-		next, err := t.take(ctx)
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case err != nil:
-			fault, _, _ = strings.Cut(err.Error(), "\n")
-		default:
-			before, now, fault = now, next, ""
-		}
-	}
-}
-
-// A screen is where a picture is to fit.
-type screen struct {
-	width, lines int
-	colour       bool
-}
-
-// screenOf asks the terminal, which may have been resized.
-func screenOf(out io.Writer) screen {
-	s := screen{width: 80, lines: 24, colour: true}
-	if file, ok := out.(*os.File); ok {
-		if size, err := unix.IoctlGetWinsize(int(file.Fd()), unix.TIOCGWINSZ); err == nil && size.Col > 0 && size.Row > 0 {
-			s.width, s.lines = int(size.Col), int(size.Row)
-		}
-	}
-	return s
-}
-
-func (s screen) paint(how, text string) string {
-	if !s.colour {
-		return text
-	}
-	return how + text + ordinary
-}
-
-// fit makes text exactly as wide as it may be.
-func fit(text string, width int) string {
-	r := []rune(text)
-	if len(r) > width {
-		return string(r[:max(0, width-1)]) + "…"
-	}
-	return text + strings.Repeat(" ", width-len(r))
 }
 
 // A row of packets: since the filter was attached, and each second now.

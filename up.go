@@ -178,6 +178,7 @@ func (f *upFile) derive() {
 	f.Edge.TLS.Cert, f.Edge.TLS.Key = in("tls.crt"), in("tls.key")
 
 	f.Relay.ID, f.Relay.NG, f.Relay.MediaPorts = "relay", up.NG, up.MediaPorts
+	f.Relay.State = in("calls")
 	f.Relay.External, f.Relay.Internal = up.media(), relay.Interface{Bind: loopback}
 
 	f.Core.SIP, f.Core.Database, f.Core.KeyFile = up.Core, "sqlite:"+in("lindero.db"), in("core.key")

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"os"
 	"runtime"
 	"testing"
 
@@ -17,10 +18,20 @@ import (
 // BenchmarkCalls sets calls up one after the other, offer and answer over UDP,
 // and reports what they cost while all are held: time, and memory of the process.
 func BenchmarkCalls(b *testing.B) {
+	b.Run("forgotten", func(b *testing.B) { benchCalls(b, relay.StateOff) })
+	b.Run("kept", func(b *testing.B) {
+		dir := b.TempDir()
+		defer os.Remove(relay.InMemory(dir))
+		benchCalls(b, dir)
+	})
+}
+
+func benchCalls(b *testing.B, state string) {
 	const held = 1000 // four sockets each
 	cfg := relay.DefaultConfig()
 	cfg.NG = netip.MustParseAddrPort("127.0.0.1:0")
 	cfg.External.Bind, cfg.Internal.Bind = netip.MustParseAddr("127.0.0.2"), netip.MustParseAddr("127.0.0.3")
+	cfg.State = state
 	r, err := relay.New(cfg, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 	if err != nil {
 		b.Fatal(err)

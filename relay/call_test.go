@@ -237,7 +237,7 @@ func TestMaxCalls(t *testing.T) {
 	g.do(offer(a, outside), ng.ResultOK)
 	second := offer(a, outside)
 	second.CallID = "second"
-	if r := g.do(second, ng.ResultLoadLimit); r.ErrorReason != "too many calls: 1" {
+	if r := g.do(second, ng.ResultLoadLimit); r.ErrorReason != "too many calls: 1, and the limit is 1" {
 		t.Errorf("%q", r.ErrorReason)
 	}
 	g.do(offer(a, outside), ng.ResultOK) // the first one may go on

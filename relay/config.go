@@ -29,6 +29,9 @@ type Config struct {
 	LatchWindow Duration       `yaml:"latch_window"` // how long after the first packet a better source may still be learned
 	DeleteDelay Duration       `yaml:"delete_delay"` // media goes on for so long after a delete that does not say
 
+	Limits Limits `yaml:"limits"` // new calls are refused above them, besides max_calls
+	State  string `yaml:"state"`  // folder in which calls are kept over a restart; off: they are not
+
 	SDPAddresses call.Policy `yaml:"sdp_addresses"` // what becomes of addresses nobody vouches for: prove, refuse or trust
 }
 
@@ -72,6 +75,7 @@ func (c Config) Validate() error {
 	check(low >= 1024, "media_ports: %d is a port below 1024", low)
 	check(high >= low+3, "media_ports: a call needs four ports, from an even one")
 	check(c.MaxCalls > 0, "max_calls: must be above 0")
+	c.Limits.validate(check)
 	check(c.Idle >= Duration(5*time.Second), "idle: %v would end calls in a pause of speech; 5s at least", c.Idle)
 	check(c.PortRest >= 0, "port_rest: below 0")
 	check(c.LatchWindow >= 0, "latch_window: below 0")

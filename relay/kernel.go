@@ -27,9 +27,8 @@ func (r *Relay) openKernel(faces []netip.Addr) {
 		r.how += ": " + strings.ReplaceAll(err.Error(), "\n", "; ")
 		return
 	}
-	// What calls a process before this one had is not known here.
-	for w := range f.Recovered() {
-		f.Drop(w.Local)
+	if r.reasons, err = bpf.ReasonNames(); err != nil {
+		r.log.Warn("why the kernel passes packets will not be told", "error", err)
 	}
 	r.kernel, r.how = f, "kernel"
 	for _, e := range f.Forwarding() {

@@ -40,16 +40,20 @@ func (l *legs) mark(port uint16, live bool) {
 	}
 }
 
-// clear says of all ports that no call has them. What calls an earlier process
-// had is not known here, and nothing serves them any more.
-func (l *legs) clear(ports PortRange) {
+// clear says of all ports that no call has them, but for those that one does, unless
+// all are meant. Of the others nobody knows whether a process before this one had them.
+func (l *legs) clear(ports PortRange, all bool) {
 	if l.to == nil {
 		return
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for port := int(ports.Low); port <= int(ports.High); port++ {
-		l.to.Leg(uint16(port), false)
+		if all || l.lent[uint16(port)] == 0 {
+			l.to.Leg(uint16(port), false)
+		}
 	}
-	clear(l.lent)
+	if all {
+		clear(l.lent)
+	}
 }

@@ -28,7 +28,7 @@ func (r *Relay) handle(from netip.AddrPort, c ng.Command) ng.Reply {
 func (r *Relay) run(c ng.Command) ng.Reply {
 	switch c.Name {
 	case ng.Ping:
-		return ng.Reply{Result: ng.ResultPong}
+		return r.pong()
 	case ng.Offer:
 		return r.rewrite(c, r.calls.Offer)
 	case ng.Answer:
@@ -65,13 +65,38 @@ func (r *Relay) run(c ng.Command) ng.Reply {
 // warning, since without it the call may go well all the same.
 func (r *Relay) rewrite(c ng.Command, serve func(call.Message) ([]byte, error)) ng.Reply {
 	sdp, err := serve(message(c))
-	switch {
-	case errors.Is(err, call.ErrTooMany), errors.Is(err, ports.ErrNone):
+	if limit := limitOf(err); limit != "" {
+		r.meters.refused.WithLabelValues(limit).Inc()
 		return ng.RefuseLoad("%v", err)
+	}
+	switch {
 	case err != nil:
 		return ng.Refuse("%v", err)
 	}
 	return ng.Reply{Result: ng.ResultOK, SDP: sdp, Warning: unserved(c)}
+}
+
+// limitOf names the limit that err is about; "": none.
+func limitOf(err error) string {
+	var over *refusal
+	switch {
+	case errors.As(err, &over):
+		return over.limit
+	case errors.Is(err, call.ErrTooMany):
+		return limitCalls
+	case errors.Is(err, ports.ErrNone):
+		return limitPorts
+	}
+	return ""
+}
+
+// pong answers ping, and says what a new call would be refused for.
+func (r *Relay) pong() ng.Reply {
+	reply := ng.Reply{Result: ng.ResultPong}
+	if over := r.refusing(); over != nil {
+		reply.Warning = "new calls are refused: " + over.text
+	}
+	return reply
 }
 
 // unserved says what an offer or answer asks for in vain.

@@ -42,6 +42,7 @@ func (r *Relay) statistics(now time.Time) ng.Dict {
 		"mos":                opinions(past),
 		"controlstatistics":  r.commands.control(),
 		"interfaces":         r.interfaces(),
+		"load":               r.loadStatistics(),
 		"transcoders":        []any{},
 	}
 }

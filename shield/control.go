@@ -112,6 +112,18 @@ func listenControl(path string) (net.Listener, error) {
 	return l, nil
 }
 
+// A mount is what another part of the process answers at the control socket.
+type mount struct {
+	pattern string
+	handler http.Handler
+}
+
+// Mount has h answer what pattern says (http.ServeMux) at the control socket, whoever
+// may ask there. It comes before Run.
+func (g *Guard) Mount(pattern string, h http.Handler) {
+	g.mounted = append(g.mounted, mount{pattern, h})
+}
+
 // control is what the socket answers.
 func (g *Guard) control() http.Handler {
 	mux := http.NewServeMux()
@@ -121,6 +133,9 @@ func (g *Guard) control() http.Handler {
 	mux.HandleFunc("POST /bans", g.controlBan)
 	mux.HandleFunc("DELETE /bans/{prefix...}", g.controlLift)
 	mux.HandleFunc("GET /top", g.controlTop)
+	for _, m := range g.mounted {
+		mux.Handle(m.pattern, m.handler)
+	}
 	return mux
 }
 

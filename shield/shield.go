@@ -39,6 +39,7 @@ type Guard struct {
 	notes      *notes
 	unregister func()
 	socket     net.Listener // nil: no control socket
+	mounted    []mount      // complete before Run
 
 	post    atomic.Pointer[post]
 	force   atomic.Pointer[force]

@@ -28,6 +28,7 @@ func (r *Registry) Offer(m Message) ([]byte, error) {
 	if err != nil && fresh {
 		r.end(c, Failed, now)
 	}
+	r.note(c)
 	return out, err
 }
 
@@ -88,6 +89,7 @@ func (r *Registry) Answer(m Message) ([]byte, error) {
 	}
 	c.answered, f.answered = true, true
 	t := turn{r: r, call: c, fork: f, x: x, m: m, sdp: s}
+	defer r.note(c)
 	return t.anchor()
 }
 

@@ -32,6 +32,9 @@ type Call struct {
 	forks      []*fork // the oldest first
 	gone       Summary // sums of forks that ended before the call
 	tags       map[string]*monologue
+	noted      bool      // the journal knows it
+	resumed    time.Time // from a process before this one; zero: begun here
+	sampled    time.Time // when histories had their last point
 }
 
 // A monologue is what one SIP tag said (rtpengine's word).

@@ -34,6 +34,7 @@ func (r *Registry) Delete(d Deletion) (s Summary, forks int, err error) {
 		for _, f := range over {
 			f.dies = now.Add(min(d.Delay, maxDelay))
 		}
+		r.note(c)
 		return s, len(over), nil
 	}
 	if len(over) == len(c.forks) && len(over) > 0 {
@@ -44,6 +45,7 @@ func (r *Registry) Delete(d Deletion) (s Summary, forks int, err error) {
 	for _, f := range over {
 		r.drop(c, f, now)
 	}
+	r.note(c)
 	return s, len(over), nil
 }
 

@@ -39,15 +39,21 @@ func (r Reason) String() string {
 // end ends the call, which is locked: its legs are served no more, its ports rest.
 func (r *Registry) end(c *Call, why Reason, now time.Time) {
 	c.ended = true
-	last := r.summary(c)
+	last, word := r.summary(c), r.session(c, false)
+	word.Ended, word.Reason = now, why.String()
 	forks := slices.Clone(c.forks)
 	for _, f := range forks {
 		r.drop(c, f, now)
+	}
+	r.unnote(c, nil, now)
+	if r.cfg.Over != nil {
+		r.cfg.Over(last)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.calls, c.ID)
 	r.past.add(last, why, now)
+	r.remember(word)
 }
 
 // drop ends a fork of a call that is locked, which may go on with others.
@@ -64,6 +70,7 @@ func (r *Registry) drop(c *Call, f *fork, now time.Time) {
 		}
 	}
 	r.disown(spared, used)
+	r.unnote(c, used, now)
 	// Only now may another call have the pairs: its entries would be taken for ours.
 	for _, h := range used {
 		h.face.Pool.Return(h.pair, now)
@@ -102,19 +109,14 @@ func (r *Registry) disown(halves ...[]*half) {
 // whose delete had a delay; and sources that may not be corrected any more are
 // settled.
 func (r *Registry) Sweep(now time.Time) {
-	r.mu.RLock()
-	all := make([]*Call, 0, len(r.calls))
-	for _, c := range r.calls {
-		all = append(all, c)
-	}
-	r.mu.RUnlock()
-	for _, c := range all {
+	for _, c := range r.all() {
 		c.mu.Lock()
 		if !c.ended {
 			r.sweep(c, now)
 		}
 		if !c.ended {
 			r.settle(c, now)
+			r.sample(c, now)
 		}
 		c.mu.Unlock()
 	}
@@ -132,6 +134,7 @@ func (r *Registry) sweep(c *Call, now time.Time) {
 			}
 		default:
 			r.drop(c, f, now)
+			r.note(c)
 		}
 	}
 	if over {
@@ -158,6 +161,9 @@ func (r *Registry) over(c *Call, now time.Time) (Reason, bool) {
 		limit = max(limit, holdIdle)
 	}
 	last := c.lastSignal
+	if c.resumed.After(last) {
+		last = c.resumed
+	}
 	if now.Sub(last) <= limit {
 		return Idle, false
 	}

@@ -111,7 +111,8 @@ func newRegistry(t testing.TB, b *table, change ...func(*call.Config)) (r *call.
 		Interfaces: []call.Interface{face(b, "external", "10.1.0.1", "198.51.100.1", 30000), in},
 		First:      30000, Last: 30399,
 		MaxCalls: 10, Idle: time.Minute, Latch: latch, Log: slog.New(slog.DiscardHandler),
-		Send: b.send,
+		Send: b.send, Name: "lab",
+		Repeated: func(local netip.AddrPort) bool { return local.Addr() == netip.MustParseAddr("10.2.0.1") },
 	}
 	for _, f := range change {
 		f(&cfg)

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/lindero/lindero/relay/forward"
+	"github.com/lindero/lindero/relay/journal"
+	"github.com/lindero/lindero/wire/session"
 )
 
 // Refusals. Their text is what the edge is told.
@@ -42,6 +44,18 @@ type Config struct {
 	// Send sends a packet of ours, as Play does to who hears nothing else; nil: such
 	// parties hear nothing.
 	Send func(via, to netip.AddrPort, b []byte) error
+
+	// Over is told of every call that ends, under locks; nil: nobody is.
+	Over func(Summary)
+
+	// Admit says why a new call may not begin; nil: only MaxCalls counts. It is called
+	// under locks and may not wait.
+	Admit func() error
+
+	Name     string                          // of the relay, in sessions
+	Resume   func(forward.Leg) error         // puts a leg of a process before this one into force, with its counts; nil: they begin anew
+	Journal  *journal.Journal                // keeps calls for a process after this one; nil: nobody does
+	Repeated func(local netip.AddrPort) bool // the kernel repeats that leg; nil: none
 }
 
 // A Registry is the calls of a relay.
@@ -56,6 +70,7 @@ type Registry struct {
 	calls  map[string]*Call
 	owners map[netip.AddrPort]owner // of lent ports
 	past   Totals                   // of calls that have ended
+	last   []session.Session        // the last words about those, until Ended tells them
 
 	playMu  sync.Mutex    // guards playing; whoever holds Call.mu may take it
 	playing []played      // at most maxPlayers
@@ -130,7 +145,12 @@ func (r *Registry) add(id string, now time.Time) (*Call, error) {
 		return nil, nil
 	}
 	if len(r.calls) >= r.cfg.MaxCalls {
-		return nil, fmt.Errorf("%w: %d", ErrTooMany, len(r.calls))
+		return nil, fmt.Errorf("%w: %d, and the limit is %d", ErrTooMany, len(r.calls), r.cfg.MaxCalls)
+	}
+	if r.cfg.Admit != nil {
+		if err := r.cfg.Admit(); err != nil {
+			return nil, err
+		}
 	}
 	c := &Call{ID: id, created: now, lastSignal: now, tags: make(map[string]*monologue)}
 	c.mu.Lock()
@@ -147,8 +167,7 @@ func (r *Registry) lend(c *Call, f *fork, s *stream, face *Interface) (*half, er
 	h := &half{face: face, pair: pair, rtp: end{local: pair.RTP}, rtcp: end{local: pair.RTCP}}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.owners[pair.RTP] = owner{c, f, s, h, &h.rtp}
-	r.owners[pair.RTCP] = owner{c, f, s, h, &h.rtcp}
+	r.own(c, f, s, h)
 	return h, nil
 }
 
@@ -174,5 +193,7 @@ func (r *Registry) Learn(local, from netip.AddrPort) bool {
 	if yes && pinned && source != from && o.end == &o.half.rtp {
 		o.half.rtcp.anew()
 	}
-	return r.programme(c, o.fork, o.stream) == nil && yes
+	err := r.programme(c, o.fork, o.stream)
+	r.note(c)
+	return err == nil && yes
 }

@@ -119,6 +119,7 @@ func (r *Registry) Rule(sel Selection, change func(*Rules)) (warning string, err
 			warning = p.fork.unsilenceable(p.side, warning)
 		}
 	}
+	r.note(c)
 	return warning, err
 }
 

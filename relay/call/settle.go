@@ -16,6 +16,7 @@ func (e *end) settle(now time.Time, window time.Duration) bool {
 
 // settle closes the windows of the call, which is locked.
 func (r *Registry) settle(c *Call, now time.Time) {
+	any := false
 	for _, f := range c.forks {
 		for _, s := range f.streams {
 			settled := false
@@ -28,9 +29,13 @@ func (r *Registry) settle(c *Call, now time.Time) {
 			if !settled {
 				continue
 			}
+			any = true
 			if err := r.programme(c, f, s); err != nil {
 				r.log.Warn("a source that is settled could not be put into force", "call", c.ID, "error", err)
 			}
 		}
+	}
+	if any {
+		r.note(c)
 	}
 }

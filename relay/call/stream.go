@@ -26,12 +26,17 @@ type half struct {
 	named     netip.Addr // in its SDP
 	codec     string
 	clock     uint32
-	events    events  // telephone events it takes
-	player    *player // plays to the other half; nil: nobody does
+	events    events   // telephone events it takes
+	player    *player  // plays to the other half; nil: nobody does
+	history   *history // of what comes to RTP; nil: nothing yet
 }
 
 // programme tells the table how a stream's packets go now.
 func (r *Registry) programme(c *Call, f *fork, s *stream) error {
+	return r.programmeBy(r.table.Put, c, f, s)
+}
+
+func (r *Registry) programmeBy(put func(forward.Leg) error, c *Call, f *fork, s *stream) error {
 	if s.halves[0] == nil || s.halves[1] == nil {
 		return nil
 	}
@@ -47,7 +52,7 @@ func (r *Registry) programme(c *Call, f *fork, s *stream) error {
 			default:
 				leg.Treat = treatment(rules, h, other)
 			}
-			if err := r.table.Put(leg); err != nil {
+			if err := put(leg); err != nil {
 				return err
 			}
 		}

@@ -40,15 +40,15 @@ func (t *Totals) add(s Summary, why Reason, now time.Time) {
 	talk := now.Sub(s.Created)
 	t.Talk += talk
 	t.TalkSquared += talk.Seconds() * talk.Seconds()
-	for m := range s.rated() {
+	for m := range s.Rated() {
 		t.MOS += m.Score.MOS
 		t.MOSSquared += m.Score.MOS * m.Score.MOS
 		t.Rated++
 	}
 }
 
-// rated yields the media that are worth an opinion.
-func (s Summary) rated() iter.Seq[*Media] {
+// Rated yields the media that are worth an opinion.
+func (s Summary) Rated() iter.Seq[*Media] {
 	return func(yield func(*Media) bool) {
 		for i := range s.Tags {
 			for j := range s.Tags[i].Media {
@@ -67,6 +67,9 @@ type State struct {
 	Legs            int // ports lent
 	Streams         int // m= lines with ports
 	Live            Totals
+
+	// Calls by how their RTP goes: all of it by the kernel, some, none.
+	Kernel, Mixed, User int
 }
 
 // Counts is how many calls and lent legs there are, and how many calls ended why.
@@ -82,12 +85,8 @@ func (r *Registry) Totals() (past Totals, now State) {
 	r.mu.RLock()
 	past = r.past
 	now.Calls, now.Legs = len(r.calls), len(r.owners)
-	all := make([]*Call, 0, len(r.calls))
-	for _, c := range r.calls {
-		all = append(all, c)
-	}
 	r.mu.RUnlock()
-	for _, c := range all {
+	for _, c := range r.all() {
 		c.mu.Lock()
 		if !c.ended {
 			r.state(c, &now)
@@ -97,10 +96,26 @@ func (r *Registry) Totals() (past Totals, now State) {
 	return past, now
 }
 
+// repeated says whether the kernel repeats what comes to h.
+func (r *Registry) repeated(h *half) bool {
+	return r.cfg.Repeated != nil && r.cfg.Repeated(h.rtp.local)
+}
+
 func (r *Registry) state(c *Call, now *State) {
 	if c.answered {
 		now.Answered++
 	}
+	kernel, legs := 0, 0
+	defer func() {
+		switch {
+		case legs > 0 && kernel == legs:
+			now.Kernel++
+		case kernel > 0:
+			now.Mixed++
+		default:
+			now.User++
+		}
+	}()
 	for _, f := range c.forks {
 		for _, s := range f.streams {
 			if s.halves[0] == nil {
@@ -109,6 +124,9 @@ func (r *Registry) state(c *Call, now *State) {
 			now.Streams++
 			for _, h := range s.halves {
 				if h != nil {
+					if legs++; r.repeated(h) {
+						kernel++
+					}
 					add(&now.Live.RTP, r.counts(&h.rtp))
 					add(&now.Live.RTCP, r.counts(&h.rtcp))
 				}

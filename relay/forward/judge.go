@@ -14,6 +14,7 @@ type leg struct {
 	track *Track
 
 	blocked atomic.Uint64 // by a Treatment: only here, so not in the Track
+	kernel  atomic.Bool   // the kernel has it, too
 }
 
 // A route is a Leg made ready for sending. It never changes.

@@ -28,6 +28,11 @@ func (u *Userspace) track(local netip.AddrPort) *Track {
 			return (*Track)(unsafe.Pointer(t)) // TestTrackLayout
 		}
 	}
+	if u.memory != nil {
+		if t := u.memory.track(local); t != nil {
+			return t
+		}
+	}
 	return new(Track)
 }
 
@@ -39,14 +44,14 @@ func (l Leg) confirmed() bool {
 
 // repeat tells the kernel of l, for whose socket the lock is held and whose route
 // is in force already: until the kernel knows it, packets go the old way, there or
-// here.
-func (u *Userspace) repeat(l Leg) {
+// here. It says whether the kernel has it now.
+func (u *Userspace) repeat(l Leg) bool {
 	if u.kernel == nil {
-		return
+		return false
 	}
 	if !l.confirmed() {
 		u.kernel.Drop(l.Local)
-		return
+		return false
 	}
 	err := u.kernel.Put(bpf.Way{
 		Local: l.Local, From: l.From, Via: l.Via, To: l.To, Clock: l.Clock,
@@ -57,6 +62,18 @@ func (u *Userspace) repeat(l Leg) {
 		u.refused.Add(1)
 		u.kernel.Drop(l.Local)
 	}
+	return err == nil
+}
+
+// Repeated says whether the kernel repeats the leg at local. Of its packets those go
+// by the socket that the program understands nothing of.
+func (u *Userspace) Repeated(local netip.AddrPort) bool {
+	s := u.sockets.get(local)
+	if s == nil {
+		return false
+	}
+	l := s.leg.Load()
+	return l != nil && l.kernel.Load()
 }
 
 // unrepeat takes what comes to local from the kernel.

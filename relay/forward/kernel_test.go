@@ -57,6 +57,9 @@ func repeats(t *testing.T, lab *forwardtest.Lab, families bool) {
 			if err := u.Put(leg); err != nil {
 				t.Fatal(err)
 			}
+			if whole := c.kernel || c.name == "mux, RTCP" || six; u.Repeated(leg.Local) != whole {
+				t.Errorf("the kernel has it: %v", !whole)
+			}
 			before := u.Packets()[forward.Forwarded]
 			if _, err := a.WriteToUDPAddrPort(c.packet, leg.Local); err != nil {
 				t.Fatal(err)

@@ -23,7 +23,9 @@ import (
 type Userspace struct {
 	// Initialized at construction, then constant.
 	learner Learner
-	kernel  Kernel // nil: none
+	kernel  Kernel  // nil: none
+	memory  *Memory // of Tracks that the kernel does not have; nil: the heap
+	before  *Memory // of those that a process before this one had; nil: it had none
 	workers []*worker
 	slots   []atomic.Pointer[socket] // by the number epoll reports
 	clock   clock
@@ -44,6 +46,14 @@ type Option func(*Userspace)
 
 // WithKernel makes the table hand legs that have nothing left to learn to k.
 func WithKernel(k Kernel) Option { return func(u *Userspace) { u.kernel = k } }
+
+// WithMemory keeps Tracks that are not the kernel's in m, so that they outlive the
+// process. nil is the heap.
+func WithMemory(m *Memory) Option { return func(u *Userspace) { u.memory = m } }
+
+// WithMemoryOf is for a table that has a kernel, after a process that had none: Resume
+// goes on with the counts in m. nil is nothing.
+func WithMemoryOf(m *Memory) Option { return func(u *Userspace) { u.before = m } }
 
 // NewUserspace makes a table of at most sockets local addresses. learner may be
 // nil: then nobody is learned.
@@ -121,8 +131,8 @@ func (u *Userspace) Release() {
 // Put implements Table.
 func (u *Userspace) Put(l Leg) error { return u.put(l, false) }
 
-// Resume is Put for a leg that a process before this one served, of whose Track
-// the kernel kept the memory: its counts go on.
+// Resume is Put for a leg that a process before this one served: its counts go on
+// as far as the kernel or a Memory kept them.
 func (u *Userspace) Resume(l Leg) error { return u.put(l, true) }
 
 func (u *Userspace) put(l Leg, resume bool) error {
@@ -145,19 +155,23 @@ func (u *Userspace) put(l Leg, resume bool) error {
 	}
 	if old := s.leg.Load(); old != nil {
 		old.route.Store(r)
-		u.repeat(l)
+		old.kernel.Store(u.repeat(l))
 		return nil
 	}
 	fresh := &leg{track: u.track(l.Local)}
 	if !resume {
 		u.unrepeat(l.Local) // it may count for a process before this one
 		*fresh.track = Track{}
+	} else if u.before != nil {
+		if t := u.before.track(l.Local); t != nil {
+			*fresh.track = *t
+		}
 	}
 	fresh.route.Store(r)
 	s.arrived.Store(0)
 	s.former.Store(nil)
 	s.leg.Store(fresh)
-	u.repeat(l)
+	fresh.kernel.Store(u.repeat(l))
 	return nil
 }
 

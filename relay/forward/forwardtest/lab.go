@@ -48,6 +48,30 @@ func address(side, host int, six bool) netip.Addr {
 // generic, behind the shield; or by TCX, without one.
 func NewLab(t *testing.T, mode bpf.Mode) *Lab {
 	t.Helper()
+	l := NewRoads(t, string(mode))
+	l.load(t, mode)
+	return l
+}
+
+// Devices are the relay's, in its namespace.
+func (l *Lab) Devices() []string { return []string{"r0", "r1"} }
+
+// Relay is the relay's namespace, a file.
+func (l *Lab) Relay() string { return "/var/run/netns/" + l.relay }
+
+// Address is the relay's on a side.
+func (l *Lab) Address(side int) netip.Addr { return address(side, -1, false) }
+
+// In runs f in the relay's namespace.
+func (l *Lab) In(t *testing.T, f func() error) { t.Helper(); in(t, l.relay, f) }
+
+// Pins is a directory for a file system of pins, which goes with the test.
+func Pins(t *testing.T) string { return pins(t) }
+
+// NewRoads builds a Lab that has nothing of ours on the relay's devices: another
+// process is to be the relay. tag is in the names of its namespaces.
+func NewRoads(t *testing.T, tag string) *Lab {
+	t.Helper()
 	for _, tool := range []string{"ip", "ethtool"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			t.Skip(err)
@@ -57,7 +81,7 @@ func NewLab(t *testing.T, mode bpf.Mode) *Lab {
 		t.Skip("needs XDP: ", why)
 	}
 	l := &Lab{}
-	name := func(what string) string { return fmt.Sprintf("lnfwd%d-%s-%s", os.Getpid(), what, mode) }
+	name := func(what string) string { return fmt.Sprintf("lnfwd%d-%s-%s", os.Getpid(), what, tag) }
 	l.relay = l.namespace(t, name("relay"))
 	for side := range l.sides {
 		l.sides[side] = l.namespace(t, name("ab"[side:side+1]))
@@ -65,7 +89,7 @@ func NewLab(t *testing.T, mode bpf.Mode) *Lab {
 	for side := range l.sides {
 		l.join(t, side)
 	}
-	l.load(t, mode)
+	l.peers(t)
 	return l
 }
 
@@ -141,8 +165,9 @@ func (l *Lab) know(t *testing.T, side int, near, far string) {
 	}
 }
 
-// load puts shield and forwarder on the relay's devices.
-func (l *Lab) load(t *testing.T, mode bpf.Mode) {
+// peers lets the far ends of the veths take what leaves by XDP, and the relay's
+// namespace forward.
+func (l *Lab) peers(t *testing.T) {
 	t.Helper()
 	pins := pins(t)
 	for side, namespace := range l.sides {
@@ -162,6 +187,15 @@ func (l *Lab) load(t *testing.T, mode bpf.Mode) {
 				return err
 			}
 		}
+		return nil
+	})
+}
+
+// load puts shield and forwarder on the relay's devices.
+func (l *Lab) load(t *testing.T, mode bpf.Mode) {
+	t.Helper()
+	pins := pins(t)
+	in(t, l.relay, func() error {
 		faces := []netip.Addr{address(0, -1, false), address(1, -1, false), address(0, -1, true), address(1, -1, true)}
 		f, err := bpf.OpenForwarder(bpf.ForwarderOptions{Faces: faces, First: firstPort, Last: lastPort})
 		if err != nil {
