@@ -17,6 +17,7 @@ import (
 	"github.com/lindero/lindero/relay"
 	"github.com/lindero/lindero/shield"
 	"github.com/lindero/lindero/shield/policy"
+	"github.com/lindero/lindero/shield/protocol"
 )
 
 // A shielded configuration is that of a role which strangers reach: the role's own
@@ -97,7 +98,17 @@ func newGuardedEdge(g *shield.Guard, c edge.Config, log *slog.Logger, reg promet
 	if err != nil {
 		return nil, err
 	}
+	g.Anchor(anchoringOf(c, e.Addresses()))
 	return e, g.Serve("edge", edgePorts(e.Addresses()))
+}
+
+// anchoringOf is what core is told of how an edge chooses relays.
+func anchoringOf(c edge.Config, at edge.Addresses) protocol.Anchoring {
+	how := protocol.Anchoring{Inside: at.Inside}
+	for _, r := range c.Relays {
+		how.Relays = append(how.Relays, r.ID)
+	}
+	return how
 }
 
 // edgePorts are the ports of an edge for its shield. One that the kernel is still
@@ -125,6 +136,7 @@ func newGuardedRelay(g *shield.Guard, c relay.Config, log *slog.Logger, reg prom
 	if err != nil {
 		return nil, err
 	}
+	g.Carry(c.ID, r)
 	g.Mount("/relay/", r.Handler())
 	media := r.Addresses().Media
 	return r, g.Serve("relay", []shield.Port{{First: media.Low, Last: media.High, Service: policy.RTP}})

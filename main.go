@@ -51,7 +51,7 @@ phones' accounts to try. "lindero doctor" says what this machine can do.`,
 	root.AddCommand(
 		newUpCommand(),
 		newEdgeCommand(), newRelayCommand(), newCoreCommand(),
-		newCheckCommand(), newDoctorCommand(), newDialCommand(), newGeoCommand(), newShieldCommand(),
+		newCheckCommand(), newDoctorCommand(), newDialCommand(), newGeoCommand(), newShieldCommand(), newCallsCommand(),
 	)
 	return root.ExecuteContext(ctx)
 }

@@ -39,9 +39,7 @@ and top. Beside a lindero up with its usual data directory no flag is needed.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	set := cmd.PersistentFlags()
-	set.StringVar(&f.api, "api", "http://127.0.0.1:8080", "base `URL` of core's HTTP")
-	set.StringVar(&f.tokenFile, "token-file", "", "`file` with an operator's token (default DATA/operator.token)")
-	set.StringVar(&f.data, "data", defaultUp().Data, "`directory` where lindero up keeps everything")
+	f.reach(cmd)
 	set.StringVar(&f.control, "control", "", "`socket` of the process that filters here (default DATA/control.sock)")
 	set.BoolVar(&f.json, "json", false, "print JSON, for programs")
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{fmt.Errorf("shield: %w", err)} })
@@ -51,6 +49,14 @@ and top. Beside a lindero up with its usual data directory no flag is needed.`,
 		newShieldBansCommand(&f), newShieldBanCommand(&f), newShieldLiftCommand(&f),
 	)
 	return cmd
+}
+
+// reach adds the flags by which core's API is found.
+func (f *shieldFlags) reach(cmd *cobra.Command) {
+	set := cmd.PersistentFlags()
+	set.StringVar(&f.api, "api", "http://127.0.0.1:8080", "base `URL` of core's HTTP")
+	set.StringVar(&f.tokenFile, "token-file", "", "`file` with an operator's token (default DATA/operator.token)")
+	set.StringVar(&f.data, "data", defaultUp().Data, "`directory` where lindero up keeps everything")
 }
 
 // oneOf is for commands that only hold others.

@@ -32,8 +32,11 @@ type caller struct {
 	unreachable func(error) error
 }
 
-// core asks core's REST API.
-func (f *shieldFlags) core() (*caller, error) {
+// core asks the shield's part of core's REST API.
+func (f *shieldFlags) core() (*caller, error) { return f.portal("/shield") }
+
+// portal asks the part of core's REST API that is below a path.
+func (f *shieldFlags) portal(below string) (*caller, error) {
 	base, err := url.Parse(f.api)
 	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
 		return nil, usageError{fmt.Errorf("--api %q: it is a URL such as http://127.0.0.1:8080", f.api)}
@@ -47,7 +50,7 @@ func (f *shieldFlags) core() (*caller, error) {
 		return nil, fmt.Errorf("reading the operator's token: %w", err)
 	}
 	return &caller{
-		http: &http.Client{Timeout: patience}, base: strings.TrimSuffix(f.api, "/") + "/api/v1/shield", token: strings.TrimSpace(string(token)),
+		http: &http.Client{Timeout: patience}, base: strings.TrimSuffix(f.api, "/") + "/api/v1" + below, token: strings.TrimSpace(string(token)),
 		unreachable: func(err error) error {
 			return fmt.Errorf("core's API at %s does not answer: %w\nis lindero up, or core, running there? --api names another place", f.api, err)
 		},

@@ -42,5 +42,5 @@ func newCalls(c *Core, cfg Config, reg prometheus.Registerer) (callLogic, error)
 	if err != nil {
 		return callLogic{}, err
 	}
-	return callLogic{calls: b, parts: []runner{b, v}}, nil
+	return callLogic{calls: b, parts: []runner{b, v}, live: b}, nil
 }

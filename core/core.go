@@ -55,6 +55,7 @@ type Addresses struct {
 type callLogic struct {
 	calls calls
 	parts []runner
+	live  api.Calls // for the API; nil: there are none to show
 }
 
 // workersPerCPU is how many requests wait for the database at once.
@@ -123,7 +124,7 @@ func assemble(ctx context.Context, cfg Config, log *slog.Logger, reg prometheus.
 		return nil, err
 	}
 	c.front.calls, c.parts = l.calls, l.parts
-	if c.api, err = newAPI(ctx, cfg, c.store, log, reg); err != nil {
+	if c.api, err = newAPI(ctx, cfg, c.store, l.live, log, reg); err != nil {
 		return nil, err
 	}
 	return c, nil

@@ -13,12 +13,12 @@ import (
 )
 
 // newAPI opens core's HTTP; nil when it is off.
-func newAPI(ctx context.Context, cfg Config, s *store.Store, log *slog.Logger, reg prometheus.Registerer) (*api.API, error) {
+func newAPI(ctx context.Context, cfg Config, s *store.Store, live api.Calls, log *slog.Logger, reg prometheus.Registerer) (*api.API, error) {
 	if cfg.HTTP == httpOff {
 		return nil, nil
 	}
 	a, err := api.New(ctx, api.Config{
-		Listen: cfg.HTTP, Store: s, Tokens: cfg.Tokens, Countries: cfg.Countries, Web: web.Handler(), Log: log, Reg: reg,
+		Listen: cfg.HTTP, Store: s, Tokens: cfg.Tokens, Countries: cfg.Countries, Web: web.Handler(), Calls: live, Log: log, Reg: reg,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("core: %w", err)

@@ -28,10 +28,11 @@ var policy = map[string][]string{
 	// What the border thinks and who enforces it. Core, the edge's user space and
 	// the kernel judge by one policy, so it stands outside all of them; core never
 	// loads a program, so it gets the words and not the guard.
-	"shield":          {"geo", "bpf"},
+	// It carries what a relay says of calls to core, in the words of wire/session.
+	"shield":          {"geo", "bpf", "wire/session"},
 	"shield/policy":   {"geo"},
 	"shield/judge":    {"geo", "shield/policy"},
-	"shield/protocol": {"shield/policy"},
+	"shield/protocol": {"shield/policy", "wire/session"},
 
 	// Inside wire each protocol stands alone.
 	"wire/sip":           {},

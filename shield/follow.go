@@ -79,6 +79,12 @@ func (g *Guard) obey(o protocol.Orders, clock protocol.Clock) (useful bool) {
 		g.answer(q)
 		useful = true
 	}
+	for _, q := range o.Calls {
+		if g.calls.ask(q) {
+			g.hurry()
+			useful = true
+		}
+	}
 	return useful
 }
 
@@ -108,6 +114,11 @@ func (g *Guard) answer(q protocol.Question) {
 	e := g.Explain(q.Address, service)
 	e.ID = q.ID
 	g.contact.add(e)
+	g.hurry()
+}
+
+// hurry makes a report due now.
+func (g *Guard) hurry() {
 	select {
 	case g.answerDue <- struct{}{}:
 	default:

@@ -29,6 +29,7 @@ type fakeCore struct {
 	bans      []protocol.Ban
 	revision  int
 	questions []protocol.Question
+	calls     []protocol.CallsQuestion
 	changed   chan struct{} // closed and replaced at every change
 	down      bool
 	watches   int
@@ -111,6 +112,10 @@ func (c *fakeCore) ordersFor(q protocol.Watch) (o protocol.Orders, news bool) {
 	if len(c.questions) > 0 {
 		o.Questions, news = c.questions, true
 		c.questions = nil
+	}
+	if len(c.calls) > 0 {
+		o.Calls, news = c.calls, true
+		c.calls = nil
 	}
 	return o, news
 }

@@ -92,6 +92,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	counter(faultsDesc, g.tallied.lost.Load(), "sighting_lost")
 	counter(faultsDesc, g.tallied.reportFaults.Load(), "report")
+	counter(faultsDesc, g.calls.endedLost(), "ended_call")
 	counter(faultsDesc, g.tallied.sampleFaults.Load(), "sample")
 	counter(faultsDesc, g.tallied.saveFaults.Load(), "state_not_written")
 	counter(faultsDesc, g.tallied.notEnforced.Load(), "refused_policy_or_table")

@@ -11,6 +11,7 @@ import (
 const (
 	reportEvery    = time.Second
 	reportMostWait = 5 * time.Second // between tries while core is away
+	partingLimit   = time.Second     // for the last one
 	maxBanned      = 1000            // bans told in one report
 	maxPhrase      = 300             // bytes of a reason that core takes; a kernel's may be pages
 )
@@ -37,10 +38,24 @@ func (g *Guard) reportOn(ctx context.Context) {
 		}
 		select {
 		case <-ctx.Done():
+			g.partingReport(ctx)
 			return
 		case <-t.C:
 		case <-g.answerDue:
 		}
+	}
+}
+
+// partingReport tells what the relay said last: it ends before its guard does, and
+// its calls with it.
+func (g *Guard) partingReport(ctx context.Context) {
+	if !g.calls.untold() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), partingLimit)
+	defer cancel()
+	if err := g.report(ctx); err != nil {
+		g.tallied.reportFaults.Add(1)
 	}
 }
 
@@ -62,11 +77,13 @@ func (g *Guard) report(ctx context.Context) error {
 	for _, s := range seen {
 		r.Seen = append(r.Seen, s)
 	}
+	given := g.calls.tell(&r)
 	if err := g.core.report(ctx, r); err != nil {
 		g.notes.giveBack(seen)
 		g.contact.add(due...)
 		return err
 	}
+	g.calls.took(given)
 	if len(banned) > 0 {
 		g.ledger.took(banned, time.Now())
 		g.save()

@@ -46,6 +46,7 @@ type Guard struct {
 	table   atomic.Pointer[geo.Table]
 	tallied metrics
 	contact contact
+	calls   carried
 
 	turnover sync.Mutex // held while the policy or the table is replaced, I/O included
 	ports    ports

@@ -1,6 +1,6 @@
 // Package api is core's HTTP: the REST API that people, portals and Terraform use,
-// the two calls by which nodes hear what is in force and say what they see
-// (shield/protocol), and the web page beside them. It judges by policy and country
+// the two calls by which nodes hear what is in force and say what they see, calls
+// that their relays carry included (shield/protocol), and the web page beside them. It judges by policy and country
 // table for dry runs and explanations only; what meets a packet is the shield's,
 // what is kept is core/store's.
 package api
@@ -21,6 +21,8 @@ import (
 
 	"github.com/lindero/lindero/core/store"
 	"github.com/lindero/lindero/geo"
+	"github.com/lindero/lindero/shield/protocol"
+	"github.com/lindero/lindero/wire/session"
 )
 
 // A Config is what an API is made of.
@@ -30,6 +32,7 @@ type Config struct {
 	Tokens    []Token
 	Countries string       // MMDB for dry runs and explanations; empty or absent: countries are off
 	Web       http.Handler // what / serves; nil: nothing is there
+	Calls     Calls        // that go on; nil: none ever
 	Log       *slog.Logger
 	Reg       prometheus.Registerer // may be nil
 }
@@ -48,7 +51,9 @@ type API struct {
 	board   *board
 	nodes   *nodes
 	sources *sources
-	asks    *asks
+	asks    *asks[protocol.Explanation]
+	lookups *asks[[]session.Session] // of calls
+	live    Calls
 	streams *streams
 	table   atomic.Pointer[geo.Table] // nil: countries are off
 	serving atomic.Bool
@@ -67,7 +72,8 @@ const (
 	maxConns      = 4096
 	maxConnsOfOne = 256 // of one IPv4 address or IPv6 /64
 	countriesLook = 10 * time.Second
-	keepBans      = 200_000 // that are over
+	keepBans      = 200_000        // that are over
+	keepQualities = 24 * time.Hour // of calls that no record names: one that goes on has none yet
 )
 
 // New reads the tokens and what is in force, and opens the listener; Run serves. On
@@ -82,7 +88,8 @@ func New(ctx context.Context, cfg Config) (*API, error) {
 	}
 	a := &API{
 		log: cfg.Log, store: cfg.Store, tokens: tokens, files: cfg.Countries,
-		board: newBoard(cfg.Store, cfg.Log), nodes: newNodes(), sources: newSources(maxSources), asks: newAsks(), streams: newStreams(),
+		board: newBoard(cfg.Store, cfg.Log), nodes: newNodes(), sources: newSources(maxSources), asks: newAsks[protocol.Explanation](), streams: newStreams(),
+		lookups: newAsks[[]session.Session](), live: cfg.Calls,
 	}
 	if err := a.board.refresh(ctx); err != nil {
 		return nil, fmt.Errorf("api: what is in force: %w", err)
@@ -208,5 +215,8 @@ func (a *API) prune(ctx context.Context) {
 	defer cancel()
 	if _, err := a.store.Platform().PruneBans(ctx, keepBans); err != nil && !errors.Is(err, context.Canceled) {
 		a.log.Error("forgetting old bans", "err", err)
+	}
+	if _, err := a.store.Platform().PruneQualities(ctx, time.Now().Add(-keepQualities)); err != nil && !errors.Is(err, context.Canceled) {
+		a.log.Error("forgetting what relays said of unknown calls", "err", err)
 	}
 }

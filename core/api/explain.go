@@ -4,11 +4,9 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
-	"errors"
 	"net/http"
 	"net/netip"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -20,75 +18,6 @@ import (
 
 // answerLimit is how long nodes have, so that a person has an answer within 2 s.
 const answerLimit = 1800 * time.Millisecond
-
-// maxAsks is how many may wait for answers at once.
-const maxAsks = 256
-
-// asks are the questions to which somebody waits for answers.
-type asks struct {
-	mu   sync.Mutex // guards open
-	open map[string]*ask
-}
-
-type ask struct {
-	waiting map[nodeKey]bool // nodes that have not answered; guarded by asks.mu
-	answers chan protocol.Explanation
-}
-
-func newAsks() *asks { return &asks{open: map[string]*ask{}} }
-
-var errAsks = errors.New("api: too many questions at once")
-
-// begin makes room for the answers to the question with the id.
-func (s *asks) begin(id string) (*ask, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.open) >= maxAsks {
-		return nil, errAsks
-	}
-	q := &ask{waiting: map[nodeKey]bool{}, answers: make(chan protocol.Explanation, maxNodes)}
-	s.open[id] = q
-	return q, nil
-}
-
-func (s *asks) end(id string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.open, id)
-}
-
-// of says which nodes were asked. An answer that came before this is not lost.
-func (s *asks) of(q *ask, nodes []nodeKey) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, key := range nodes {
-		if _, answered := q.waiting[key]; !answered {
-			q.waiting[key] = true
-		}
-	}
-}
-
-// answered hands a node's answers to those who asked. It never blocks: a node
-// answers a question once.
-func (s *asks) answered(node nodeKey, shown string, all []protocol.Explanation) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, e := range all {
-		q := s.open[e.ID]
-		if q == nil {
-			continue // too late, or never asked
-		}
-		if waits, known := q.waiting[node]; known && !waits {
-			continue
-		}
-		q.waiting[node] = false
-		e.Node = shown
-		select {
-		case q.answers <- e:
-		default: // more nodes than there can be
-		}
-	}
-}
 
 type explainInput struct {
 	Address string `query:"address" required:"true" maxLength:"64" doc:"An IPv4 or IPv6 address."`
@@ -123,7 +52,7 @@ func (a *API) explain(ctx context.Context, in *explainInput) (*explainOutput, er
 	defer a.asks.end(id)
 	asked := a.nodes.ask(in.Node, protocol.Question{ID: id, Address: addr, Service: service.ForPeople()}, time.Now().Add(answerLimit))
 	a.asks.of(q, asked)
-	all := gather(ctx, q.answers, len(asked))
+	all := explanations(gather(ctx, q, asked, answerLimit))
 	if len(all) == 0 {
 		earned, err := a.earned(ctx, addr)
 		if err != nil {
@@ -152,24 +81,16 @@ func (a *API) earned(ctx context.Context, addr netip.Addr) (policy.Class, error)
 	return class, err
 }
 
-// gather waits for n answers, as long as nodes have.
-func gather(ctx context.Context, answers <-chan protocol.Explanation, n int) []protocol.Explanation {
-	all := []protocol.Explanation{}
-	limit := time.NewTimer(answerLimit)
-	defer limit.Stop()
-	for len(all) < n {
-		select {
-		case e := <-answers:
-			e.ID = ""
-			if e.Change == nil {
-				e.Change = []string{}
-			}
-			all = append(all, e)
-			continue
-		case <-limit.C:
-		case <-ctx.Done():
+// explanations are what nodes said, in the order of their names.
+func explanations(said []said[protocol.Explanation]) []protocol.Explanation {
+	all := make([]protocol.Explanation, len(said))
+	for i, s := range said {
+		e := s.what
+		e.ID, e.Node = "", s.shown
+		if e.Change == nil {
+			e.Change = []string{}
 		}
-		break
+		all[i] = e
 	}
 	slices.SortFunc(all, func(a, b protocol.Explanation) int { return cmp.Compare(a.Node, b.Node) })
 	return all

@@ -35,6 +35,7 @@ func (a *API) routes(web http.Handler) (http.Handler, error) {
 	a.banRoutes(h)
 	a.statsRoutes(h)
 	a.companyRoutes(h)
+	a.callRoutes(h)
 	a.nodeRoutes(h)
 	noNulls(h.OpenAPI())
 	if err := describe(h.OpenAPI()); err != nil {

@@ -50,6 +50,7 @@ type node struct {
 	measured  time.Time        // when counters were last compared, with then
 	then      map[cell]uint64
 	questions []question
+	calls     []callsQuestion
 	wake      chan struct{} // closed when there are questions, and replaced
 }
 
@@ -62,6 +63,11 @@ type cell struct {
 type question struct {
 	protocol.Question
 	until time.Time // then nobody waits for the answer any more
+}
+
+type callsQuestion struct {
+	protocol.CallsQuestion
+	until time.Time
 }
 
 func newNodes() *nodes { return &nodes{byName: map[string][]*node{}} }
@@ -107,9 +113,9 @@ func (n *nodes) watch(ctx context.Context, s speaker, w protocol.Watch, look fun
 	for {
 		now, changed := look()
 		n.mu.Lock()
-		questions, wake := d.take(), d.wake
+		questions, calls, wake := d.take(), d.takeCalls(), d.wake
 		n.mu.Unlock()
-		if orders := now.orders(w, questions); orders != nil {
+		if orders := now.orders(w, questions, calls); orders != nil {
 			return orders, nil
 		}
 		select {
@@ -137,7 +143,7 @@ func (d *node) take() []protocol.Question {
 
 // orders is what the node does not know yet, as the JSON of protocol.Orders; nil
 // for nothing. The big parts were written once for all nodes.
-func (n *notice) orders(w protocol.Watch, questions []protocol.Question) []byte {
+func (n *notice) orders(w protocol.Watch, questions []protocol.Question, calls []protocol.CallsQuestion) []byte {
 	var b bytes.Buffer
 	part := func(name string, value []byte) {
 		fmt.Fprintf(&b, ",%q:", name)
@@ -156,6 +162,13 @@ func (n *notice) orders(w protocol.Watch, questions []protocol.Question) []byte 
 			text = []byte("[]") // plain words and addresses always marshal
 		}
 		part("questions", text)
+	}
+	if len(calls) > 0 {
+		text, err := json.Marshal(calls)
+		if err != nil {
+			text = []byte("[]") // and so do words
+		}
+		part("calls", text)
 	}
 	if b.Len() == 0 {
 		return nil

@@ -20,13 +20,15 @@ import (
 
 // What one Report may hold. A node that has more keeps it for the next.
 const (
-	maxReport   = 4 << 20 // bytes
+	maxReport   = 8 << 20 // bytes
 	maxCounters = geo.Countries * policy.Verdicts
 	maxSeen     = 20_000
 	maxBanned   = 1000
 	maxAnswers  = 256
 	maxDevices  = 64
 	maxPhrase   = 300 // bytes
+	maxEnded    = 1000
+	maxRelays   = 256
 )
 
 // MaxNodeName is how long a node's name may be. The patterns of watch and report say
@@ -127,8 +129,16 @@ func (a *API) report(ctx context.Context, in *reportInput) (*struct{}, error) {
 	}
 	a.tellOf(who)
 	a.sources.saw(r.Seen, time.Now())
-	a.asks.answered(who.nodeKey, shown, r.Answers)
-	return nil, a.takeBans(ctx, in.Node, r.Banned)
+	for _, e := range r.Answers {
+		a.asks.answered(who.nodeKey, shown, e.ID, e)
+	}
+	for _, c := range r.Calls {
+		a.lookups.answered(who.nodeKey, shown, c.ID, c.Sessions)
+	}
+	if err := a.takeBans(ctx, in.Node, r.Banned); err != nil {
+		return nil, err
+	}
+	return nil, a.takeEnded(ctx, clock, r.Ended)
 }
 
 // tellOf logs what an operator should set right at a node, when it changed.
@@ -147,8 +157,15 @@ func checkSizes(f *faults, r protocol.Report) {
 		"answers": {len(r.Answers), maxAnswers}, "devices": {len(r.Devices), maxDevices},
 		"role": {len(r.Role), maxPhrase}, "mode": {len(r.Mode), maxPhrase}, "reason": {len(r.Reason), maxPhrase},
 		"table_version": {len(r.TableVersion), maxPhrase}, "instance": {len(r.Instance), maxInstance},
+		"relay": {len(r.Relay), maxPhrase}, "ended": {len(r.Ended), maxEnded}, "calls": {len(r.Calls), maxAnswers},
 	} {
 		f.check(is.n <= is.most, "body."+name, "%d; at most %d", is.n, is.most)
+	}
+	if r.Anchoring != nil {
+		f.check(len(r.Anchoring.Relays) <= maxRelays, "body.anchoring.relays", "%d; at most %d", len(r.Anchoring.Relays), maxRelays)
+	}
+	for i, c := range r.Calls {
+		f.check(len(c.Sessions) <= protocol.MaxCallIDs, fmt.Sprintf("body.calls[%d].sessions", i), "%d; at most %d", len(c.Sessions), protocol.MaxCallIDs)
 	}
 	for i, d := range r.Devices {
 		f.check(len(d) <= maxPhrase, fmt.Sprintf("body.devices[%d]", i), "at most %d bytes", maxPhrase)
@@ -207,6 +224,7 @@ func (n *nodes) heard(s speaker, r protocol.Report) (shown string, err error) {
 		return "", err
 	}
 	r.Counters, r.Seen, r.Banned, r.Answers = nil, nil, nil, nil
+	r.Ended, r.Calls = nil, nil
 	d.report, d.reported = r, true
 	d.measure(counters)
 	return d.shown(d.rivals(n.byName[s.name], time.Now())), nil

@@ -65,6 +65,27 @@ Report.counters         totals since the filter was attached
 Report.seen             sources noticed since the last report
 Report.banned           bans this node made since the last report that was taken
 Report.answers          to questions
+Report.relay            of this process; absent: none, and nothing of calls is asked
+Report.anchoring        how the edge of this process chooses a relay; absent: no edge is here
+Report.ended            last words on calls that ended since the last report that was taken
+Report.calls            to questions about calls
+Orders.calls            what the node's relay is asked about calls, to be answered in a report, soon
+CallsQuestion.call_ids  of SIP, as the edge told the relay
+CallsQuestion.history   with the last five minutes of each leg
+Anchoring.inside        where core reaches the edge
+Anchoring.relays        the preferred first; the first that answers is taken
+Stream.kind             audio, video or image
+Stream.legs             from who offered the session, and from who answered
+Leg.tag                 of the side it comes from
+Leg.interface           the relay's, by name
+Leg.local               where it arrives
+Leg.remote              where it comes from; empty: nobody proved to be there yet
+Leg.path                kernel or user space
+Leg.mos                 1 to 4.5; absent: too few packets, or no codec that can be judged
+Leg.history             the last five minutes, oldest first; only when one call is asked for
+Leg.wrong_source        packets from elsewhere, dropped
+Point.lost              of the packets that should have come, 0 to 1
+Point.rate              packets a second
 Seen.packets            estimated from samples
 Explanation.node        who answered; core when no node did
 Explanation.rule        the rule that decided, as a phrase

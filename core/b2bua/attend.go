@@ -52,10 +52,11 @@ func (c *call) lend(with *leg, theirs string, by *call, then func(*loan, int)) {
 		return
 	}
 	c.lent, c.lentSide, c.busy = far, c.side(far), true
-	c.sides[c.lentSide] = nil
 	if l, ok := far.(*leg); ok {
+		c.note(l)
 		delete(c.legs, l)
 	}
+	c.sides[c.lentSide] = nil
 	far.belong(by)
 	ln := &loan{from: c, far: far}
 	if !by.mail.post(func() { by.borrowed(ln, then) }) {

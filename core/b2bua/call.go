@@ -33,9 +33,10 @@ type call struct {
 	lentSide int
 	digits   int // keys a voice of ours heard
 	cdr      tenancy.CDR
-	roams    bool // it is one of its caller's calls from elsewhere
-	over     bool // the CDR is written; only loose ends remain
-	gone     bool // nothing remains
+	left     []tenancy.Dialog // that had audio and are not among legs any more
+	roams    bool             // it is one of its caller's calls from elsewhere
+	over     bool             // the CDR is written; only loose ends remain
+	gone     bool             // nothing remains
 }
 
 // A party is one side of a call: a phone's dialog, or a voice of core's own.
@@ -140,6 +141,9 @@ func (c *call) prune() {
 	}
 	for l := range c.legs {
 		if l.ended && l.idle() && l != c.caller {
+			if l.confirmed {
+				c.note(l)
+			}
 			delete(c.legs, l)
 			c.b.legs.remove(l)
 		}
@@ -260,6 +264,7 @@ func (c *call) record(e ending) {
 	if !cdr.Answer.IsZero() {
 		cdr.Code = sip.StatusOK
 	}
+	cdr.Dialogs = c.dialogs()
 	c.b.metrics.ended.WithLabelValues(string(e.verdict)).Inc()
 	c.log.Info("call ended", "company", cdr.Company, "from", number(cdr.From), "to", number(cdr.To),
 		"verdict", cdr.Verdict, "code", cdr.Code, "by", cdr.HungUpBy, "reason", cdr.Reason,

@@ -101,6 +101,26 @@ func (p *pool) tx(ctx context.Context, do func(tx *sql.Tx) error) error {
 	return tx.Commit()
 }
 
+// txOf is tx with statements that are prepared once. The statements are those of the
+// transaction, in the order of their texts.
+func (p *pool) txOf(ctx context.Context, texts []string, do func(st []*sql.Stmt) error) error {
+	// Before the transaction: SQLite's only connection is then taken.
+	prepared := make([]*sql.Stmt, len(texts))
+	for i, text := range texts {
+		var err error
+		if prepared[i], err = p.stmt(ctx, text); err != nil {
+			return err
+		}
+	}
+	return p.tx(ctx, func(tx *sql.Tx) error {
+		st := make([]*sql.Stmt, len(prepared))
+		for i := range prepared {
+			st[i] = tx.StmtContext(ctx, prepared[i])
+		}
+		return do(st)
+	})
+}
+
 func found(err error) error {
 	if errors.Is(err, sql.ErrNoRows) {
 		return tenancy.ErrNotFound

@@ -115,20 +115,3 @@ const (
 	Upstream Verdict = "upstream" // a peer or network beyond us failed
 	Ours     Verdict = "ours"     // we failed
 )
-
-// A CDR is the record of one call, written once, at its end.
-type CDR struct {
-	ID         string // random, unique
-	Company    CompanyID
-	CallerUser UserID // zero when not one of ours
-	CalleeUser UserID // who answered, or was called; zero when none
-	From, To   string // numbers as dialled
-	CallID     string // Call-ID of the caller's leg
-	Start      time.Time
-	Answer     time.Time // zero when never answered
-	End        time.Time
-	Verdict    Verdict
-	Code       int    // final SIP status, 200 when answered
-	HungUpBy   string // caller, callee, core
-	Reason     string // one phrase for a person
-}

@@ -37,6 +37,14 @@ func (c Clock) Wrong() bool { return c.ahead.Abs() > ClockWarn }
 
 // Ours is a ban of theirs with its times on our clock.
 func (c Clock) Ours(b Ban) Ban {
-	b.Since, b.Until = b.Since.Add(-c.correction), b.Until.Add(-c.correction)
+	b.Since, b.Until = c.At(b.Since), c.At(b.Until)
 	return b
+}
+
+// At is a time of theirs on our clock; none stays none.
+func (c Clock) At(t time.Time) time.Time {
+	if t.IsZero() {
+		return t
+	}
+	return t.Add(-c.correction)
 }

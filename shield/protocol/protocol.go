@@ -1,7 +1,7 @@
 // Package protocol is what nodes (edges and relays) and core tell each other about
-// the shield, as JSON over HTTP: two calls, made by the node. Watch is held open by
-// core until there is something to do, so a change reaches every node at once;
-// Report tells core what the node sees.
+// the shield, and about the calls that a relay carries, as JSON over HTTP: two calls,
+// made by the node. Watch is held open by core until there is something to do, so a
+// change reaches every node at once; Report tells core what the node sees.
 package protocol
 
 import (
@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/lindero/lindero/shield/policy"
+	"github.com/lindero/lindero/wire/session"
 )
 
 // Paths under core's base URL; NODE is the node's name. Both want
@@ -34,6 +35,7 @@ type Orders struct {
 	BansRevision string          `json:"bans_revision,omitempty"`
 	Bans         *[]Ban          `json:"bans,omitempty"` // all bans in force, when the revision differs
 	Questions    []Question      `json:"questions,omitempty"`
+	Calls        []CallsQuestion `json:"calls,omitempty"` // for a node with a relay
 }
 
 // A Ban is a source that may not speak until a set time.
@@ -70,6 +72,33 @@ type Question struct {
 	Service string     `json:"service"` // sip, web, media
 }
 
+// MaxCallIDs is how many calls one CallsQuestion may ask for, and MaxHistories how
+// many when it wants their history.
+const (
+	MaxCallIDs   = 2000
+	MaxHistories = 16
+)
+
+// A CallsQuestion asks the node's relay what it knows of calls; the answer comes in a
+// Report. A node without a relay is not asked.
+type CallsQuestion struct {
+	ID      string   `json:"id"`
+	CallIDs []string `json:"call_ids"`          // of SIP, as the edge told the relay
+	History bool     `json:"history,omitempty"` // with the last five minutes of each leg
+}
+
+// A CallsAnswer is what the relay says of the calls that it has of those asked for.
+type CallsAnswer struct {
+	ID       string            `json:"id"` // of the question
+	Sessions []session.Session `json:"sessions"`
+}
+
+// An Anchoring is how an edge chooses a relay: the first of its list that answers.
+type Anchoring struct {
+	Inside netip.AddrPort `json:"inside"` // where core reaches the edge
+	Relays []string       `json:"relays"` // the preferred first
+}
+
 // A Report is what a node sees; sent every second or when an answer is due.
 type Report struct {
 	Instance      string        `json:"instance"`     // as in Watch
@@ -84,6 +113,11 @@ type Report struct {
 	Seen          []Seen        `json:"seen,omitempty"`    // sources noticed since the last report
 	Banned        []Ban         `json:"banned,omitempty"`  // bans this node made since the last report that was taken
 	Answers       []Explanation `json:"answers,omitempty"` // to questions
+
+	Relay     string            `json:"relay,omitempty"`     // the relay of this process; empty: none, and nothing of calls is asked
+	Anchoring *Anchoring        `json:"anchoring,omitempty"` // of the edge of this process; absent: none
+	Ended     []session.Session `json:"ended,omitempty"`     // the last word on calls that ended since the last report that was taken
+	Calls     []CallsAnswer     `json:"calls,omitempty"`     // to questions about calls
 }
 
 // A Counter is packets of a country that ended in a verdict.

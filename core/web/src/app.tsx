@@ -1,6 +1,7 @@
 import { useEffect, useRef, type ComponentType } from 'react'
 import { AuditPage } from './shield/audit'
 import { useAuth } from './auth'
+import { CallsPage } from './calls/page'
 import { BansPage } from './shield/bans'
 import { ExplainPage } from './shield/explain'
 import type { Words } from './i18n/en'
@@ -19,6 +20,7 @@ const pages: { path: string; name: keyof Words['nav']; page: ComponentType }[] =
   { path: '/shield/explain', name: 'explain', page: ExplainPage },
   { path: '/shield/policy', name: 'policy', page: PolicyPage },
   { path: '/shield/audit', name: 'audit', page: AuditPage },
+  { path: '/calls', name: 'calls', page: CallsPage },
 ]
 
 export function App() {

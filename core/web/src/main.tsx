@@ -9,6 +9,7 @@ import './styles/controls.css'
 import './styles/layout.css'
 import './styles/shield.css'
 import './styles/policy.css'
+import './styles/calls.css'
 
 createRoot(document.getElementById('root')!).render(
   <StrictMode>

@@ -1,5 +1,16 @@
 import { heard } from '../clock'
-import type { AuditRow, Ban, Change, Document, DryRun, Explanation, Version } from './types'
+import type {
+  AuditRow,
+  Ban,
+  Call,
+  CallRecords,
+  Calls,
+  Change,
+  Document,
+  DryRun,
+  Explanation,
+  Version,
+} from './types'
 
 /** A Fault is one thing wrong with what was sent, at its path in the document. */
 export interface Fault {
@@ -97,6 +108,11 @@ export class Client {
   ban = (source: string, reason: string, length: string) =>
     this.send<Ban>('POST', '/shield/bans', { prefix: source, reason, for: length })
   lift = (prefix: string) => this.send<void>('DELETE', `/shield/bans/${encodeURIComponent(prefix)}`)
+
+  calls = (signal?: AbortSignal) => this.ask<Calls>('/calls', signal)
+  call = (id: string, signal?: AbortSignal) => this.ask<Call>(`/calls/${encodeURIComponent(id)}`, signal)
+  records = (before: string, signal?: AbortSignal) =>
+    this.ask<CallRecords>(`/cdrs?${new URLSearchParams({ limit: '20', before })}`, signal)
 
   audit = (signal?: AbortSignal) => this.ask<AuditRow[]>('/shield/audit?limit=200', signal)
 }

@@ -141,3 +141,108 @@ export interface AuditRow {
   before?: unknown
   after?: unknown
 }
+
+/** Heard is one direction of a call, as a relay took it in. */
+export interface Heard {
+  relay: string
+  path: string
+  codec: string
+  packets: number
+  lost: number
+  /** Share of the packets that should have come, 0 to 1. */
+  loss: number
+  jitter_ms: number
+  round_trip_ms?: number
+  mos?: number
+  rating: '' | 'good' | 'fair' | 'poor'
+}
+
+export interface Calls {
+  calls: Call[]
+  total: number
+  /** Nodes that did not answer in time. */
+  silent: string[]
+}
+
+export interface Call {
+  id: string
+  company: number
+  company_name: string
+  from: string
+  to: string
+  /** Empty: the call was too busy to say. */
+  state: '' | 'trying' | 'ringing' | 'talking' | 'ending'
+  since: string
+  answered?: string
+  from_caller?: Heard
+  from_callee?: Heard
+  dialogs: Dialog[]
+  silent?: string[]
+}
+
+export interface Dialog {
+  call_id: string
+  side: 'caller' | 'callee'
+  /** Of the phone: legs with it come from there. */
+  tag: string
+  edge: string
+  anchors: Anchor[]
+}
+
+/** Anchor is what a relay says of a dialog (wire/session). */
+export interface Anchor {
+  node: string
+  why: string
+  relay: string
+  created: string
+  answered: boolean
+  held?: boolean
+  streams: { kind: string; legs: [Leg, Leg] }[]
+}
+
+export interface Leg {
+  tag: string
+  interface: string
+  local: string
+  /** Empty: nobody proved to be there yet. */
+  remote: string
+  path: string
+  codec?: string
+  packets: number
+  lost: number
+  jitter_ms: number
+  round_trip_ms?: number
+  mos?: number
+  wrong_source?: number
+  history?: Point[] | null
+}
+
+export interface Point {
+  at: string
+  /** Share, 0 to 1. */
+  lost: number
+  jitter_ms: number
+  rate: number
+}
+
+export interface CallRecords {
+  cdrs: CallRecord[]
+  next: string
+}
+
+export interface CallRecord {
+  id: string
+  company: number
+  company_name: string
+  from: string
+  to: string
+  start: string
+  answer?: string
+  end: string
+  verdict: string
+  code: number
+  hung_up_by: string
+  reason: string
+  from_caller?: Heard
+  from_callee?: Heard
+}

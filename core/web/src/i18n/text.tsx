@@ -16,6 +16,10 @@ interface Text {
   full: (n: number) => string
   rate: (n: number) => string
   percent: (share: number) => string
+  /** Milliseconds, with one decimal. */
+  ms: (n: number) => string
+  /** A number with one decimal. */
+  tenth: (n: number) => string
   country: (code: string) => string
   date: (iso: string) => string
   ago: (iso: string, now: number) => string
@@ -63,6 +67,7 @@ function make(language: Language, setLanguage: (l: Language) => void): Text {
     minimumFractionDigits: 1,
     maximumFractionDigits: 1,
   })
+  const tenth = new Intl.NumberFormat(language, { minimumFractionDigits: 1, maximumFractionDigits: 1 })
   const names = new Intl.DisplayNames(language, { type: 'region', fallback: 'code' })
   const when = new Intl.DateTimeFormat(language, { dateStyle: 'medium', timeStyle: 'medium' })
   const ago = new Intl.RelativeTimeFormat(language, { numeric: 'auto' })
@@ -74,6 +79,8 @@ function make(language: Language, setLanguage: (l: Language) => void): Text {
     full: (n) => full.format(n),
     rate: (n) => (n < 100 ? small.format(n) : n < 1e5 ? full.format(n) : short.format(n)),
     percent: (share) => percent.format(share),
+    ms: (n) => `${tenth.format(n)} ms`,
+    tenth: (n) => tenth.format(n),
     country: (code) => {
       if (code === 'ZZ' || code === '') return words.common.unknownCountry
       try {
